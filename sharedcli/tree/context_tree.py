@@ -1,0 +1,83 @@
+"""Chunks and nodes of one document, as token spans.
+
+Each chunk is the root of a binary tree. A node of ``l`` tokens is cut at ``floor(l / 2)``; empty
+halves do not exist, so a short tail chunk has thinner branches but loses no token. Roots are never
+stored: level 1 is the coarsest grain that can be injected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sharedcli.tree.geometry import TreeGeometry
+
+
+@dataclass(frozen=True, order=True)
+class Node:
+    """A half-open token span ``[start, end)`` of the document.
+
+    ``chunk`` counts from 0 through the document, ``level`` from 0 (the root), ``index`` from 0 at
+    the left edge of the level.
+    """
+
+    chunk: int
+    level: int
+    index: int
+    start: int
+    end: int
+
+    @property
+    def tokens(self) -> int:
+        """Length of the span."""
+        return self.end - self.start
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """Place inside the chunk's tree: ``(level, index)``."""
+        return (self.level, self.index)
+
+
+@dataclass(frozen=True)
+class ContextTree:
+    """All nodes of a document of ``tokens`` tokens under one geometry."""
+
+    tokens: int
+    geometry: TreeGeometry
+
+    @property
+    def chunks(self) -> int:
+        """Number of chunks; the last may be short."""
+        return -(-self.tokens // self.geometry.chunk_tokens)
+
+    def root(self, chunk: int) -> Node:
+        """The whole chunk as a node of level 0."""
+        if not 0 <= chunk < self.chunks:
+            raise IndexError(f"chunk {chunk} of a tree with {self.chunks} chunks")
+        size = self.geometry.chunk_tokens
+        return Node(chunk, 0, 0, chunk * size, min((chunk + 1) * size, self.tokens))
+
+    def children(self, node: Node) -> tuple[Node, ...]:
+        """The non-empty halves of ``node``, left first; none at the deepest level."""
+        if node.level >= self.geometry.depth:
+            return ()
+        middle = node.start + node.tokens // 2
+        left = Node(node.chunk, node.level + 1, 2 * node.index, node.start, middle)
+        right = Node(node.chunk, node.level + 1, 2 * node.index + 1, middle, node.end)
+        return (left, right) if left.tokens else (right,)
+
+    def level(self, chunk: int, level: int) -> tuple[Node, ...]:
+        """The chunk's nodes at ``level``, left to right."""
+        nodes: tuple[Node, ...] = (self.root(chunk),)
+        for _ in range(level):
+            nodes = tuple(child for node in nodes for child in self.children(node))
+        return nodes
+
+    def nodes(self, chunk: int) -> Iterator[Node]:
+        """All stored nodes of a chunk, coarsest level first, left to right."""
+        for level in range(1, self.geometry.depth + 1):
+            yield from self.level(chunk, level)
+
+    def slots(self, node: Node) -> int:
+        """Slots of a node: the geometry's number, or one per token where it has fewer."""
+        return min(self.geometry.slots_per_node, node.tokens)

@@ -1,0 +1,85 @@
+"""How a document is cut: chunk size, depth, slots per node.
+
+The reference geometry (SharedLLM, arXiv 2410.19318, section 3.2 and appendix A.1): chunks of 1,024
+tokens, depth 3, 32 slots per kept node. A path through the tree keeps ``depth + 1`` nodes, so 128
+slots stand for 1,024 tokens: overall ratio 8.
+
+Ratios are tokens per slot everywhere: 8 means eight tokens for one slot.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from sharedcli.errors import UsageError
+
+Levels = Literal["nested", "per_node"]
+SlotChoice = Literal["first", "last", "mean"]
+
+
+@dataclass(frozen=True)
+class TreeGeometry:
+    """Sizes of a context tree.
+
+    Attributes:
+        chunk_tokens: tokens per chunk (the root of one binary tree).
+        depth: levels below the root that are kept (level 1 is the coarsest).
+        slots_per_node: slots that a full node keeps, at every level.
+        levels: "per_node" encodes every node on its own, as the paper does; "nested" encodes the
+            chunk once and takes coarser levels as strided subsets of the finest.
+        slot_choice: which position of a slot's window is kept: its "first" token (the paper), its
+            "last" (which has read the whole window), or the "mean" over the window.
+    """
+
+    chunk_tokens: int = 1024
+    depth: int = 3
+    slots_per_node: int = 32
+    levels: Levels = "per_node"
+    slot_choice: SlotChoice = "first"
+
+    def __post_init__(self) -> None:
+        if self.depth < 1:
+            raise UsageError(f"tree depth must be at least 1, not {self.depth}")
+        if self.slots_per_node < 1:
+            raise UsageError(f"slots per node must be at least 1, not {self.slots_per_node}")
+        if self.chunk_tokens < (smallest := self.slots_per_node << self.depth):
+            raise UsageError(
+                f"chunks of {self.chunk_tokens} tokens are too small for depth {self.depth} with "
+                f"{self.slots_per_node} slots per node; use at least {smallest} tokens per chunk"
+            )
+
+    def node_tokens(self, level: int) -> int:
+        """Tokens of a full node at ``level`` (0 is the chunk itself)."""
+        return self.chunk_tokens >> level
+
+    def ratio(self, level: int) -> float:
+        """Tokens per slot of a full node at ``level``."""
+        return self.node_tokens(level) / self.slots_per_node
+
+    @property
+    def path_slots(self) -> int:
+        """Slots that one split-and-search path keeps of a full chunk."""
+        return self.slots_per_node * (self.depth + 1)
+
+    @property
+    def overall_ratio(self) -> float:
+        """Tokens per slot of one path: beta in the paper."""
+        return self.chunk_tokens / self.path_slots
+
+    @classmethod
+    def for_ratio(
+        cls,
+        ratio: float,
+        chunk_tokens: int = 1024,
+        depth: int = 3,
+        levels: Levels = "per_node",
+        slot_choice: SlotChoice = "first",
+    ) -> TreeGeometry:
+        """Geometry whose overall ratio is ``ratio``: the ratio stays when the chunk size changes."""
+        slots = max(1, round(chunk_tokens / (ratio * (depth + 1))))
+        return cls(chunk_tokens, depth, slots, levels, slot_choice)
+
+    def to_dict(self) -> dict[str, int | str]:
+        """Plain values, for the store's identity and for adapter configurations."""
+        return asdict(self)
