@@ -1,0 +1,53 @@
+"""What to do with the text that pypdf returns for a page.
+
+It knows nothing of PDF: strings in, strings out.
+"""
+
+from __future__ import annotations
+
+import re
+
+_NUMBER_LINE = re.compile(r"[\s$€£¥%()\[\]—–\-+.,:/*†\d]*")
+_MIN_TORN_LINES = 8
+_MIN_TORN_SHARE = 0.15
+_MAX_INDENT = 4
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_INDENT = re.compile(r"^[ \t]{5,}", re.M)
+_GAP = re.compile(r"(?<=\S)[ \t]{3,}(?=\S)")
+_SIGN_GAP = re.compile(r"(?<=[$€£¥]) {2,}(?=[\d(—–-])")
+_PERCENT_GAP = re.compile(r"(?<=[\d)]) {2,}(?=%)")
+_BLANK_LINES = re.compile(r"\n{3,}")
+_ODD_SPACES = re.compile("[\u00a0\u2000-\u200a\u202f\u205f\u3000]")
+_SOFT_HYPHEN_BREAK = re.compile("\u00ad\n?")
+_LIGATURES = str.maketrans(
+    {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"}
+)
+
+
+def is_torn_table(text: str) -> bool:
+    """Whether a page's text has many lines that hold a single number: a table taken apart.
+
+    In prose and in tables whose rows stayed whole hardly any line is a bare number.
+    """
+    lines = [line for line in text.splitlines() if line.strip()]
+    torn = sum(1 for line in lines if len(line) < 40 and _NUMBER_LINE.fullmatch(line))
+    return torn >= _MIN_TORN_LINES and torn >= _MIN_TORN_SHARE * len(lines)
+
+
+def tidy(text: str) -> str:
+    """Normalise blanks, ligatures and hyphens so that words are found and tokens are few.
+
+    Columns of a table end up two blanks apart; indentation shows hierarchy and stays, up to four.
+    """
+    if _SURROGATE.search(text):
+        # Some fonts map to halves of a surrogate pair; joined, they are the character meant.
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    text = _ODD_SPACES.sub(" ", text.replace("\r\n", "\n").translate(_LIGATURES))
+    text = _SOFT_HYPHEN_BREAK.sub("", text)
+    # An expression for trailing blanks would take quadratic time on a long run of them.
+    text = "\n".join(line.rstrip() for line in text.split("\n"))
+    text = _INDENT.sub(" " * _MAX_INDENT, text)
+    text = _GAP.sub("  ", text)
+    text = _PERCENT_GAP.sub(" ", _SIGN_GAP.sub(" ", text))
+    return _BLANK_LINES.sub("\n\n", text).strip("\n")
