@@ -1,0 +1,1 @@
+"""The language model: loading a base, compressing, injecting, decoding. Tensors in, tensors out."""

@@ -1,0 +1,32 @@
+"""Keep the progress bars and warnings of ``transformers`` off the terminal, unless debugging."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Silence ``transformers`` inside the block and put its settings back afterwards.
+
+    Nothing is silenced where the environment variable SHAREDCLI_DEBUG is set and not empty.
+    """
+    if os.environ.get("SHAREDCLI_DEBUG"):
+        yield
+        return
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
