@@ -3,35 +3,54 @@
 Precedence, strongest first:
 
 1. flags of the command line,
-2. environment variables ``SHAREDCLI_<NAME>`` (``SHAREDCLI_HOME`` for the store; ``HF_HUB_OFFLINE``
+2. environment variables ``SHAREDCLI_<NAME>`` (``SHAREDCLI_HOME`` is the store; ``HF_HUB_OFFLINE``
    counts as ``offline``),
 3. the project's ``sharedcli.toml``, the nearest one from the working directory upwards,
 4. the user's ``config.toml`` in the platform's configuration directory,
 5. defaults.
 
 A key or value that does not fit is refused with the name of its file and the nearest valid key: a
-setting that is silently ignored is worse than an error. Device, dtype and model names are checked
-where they are used. It knows nothing of torch.
+setting that is silently ignored is worse than an error. Names of devices, dtypes and models are
+checked where they are used. It knows nothing of torch.
 """
 
 from __future__ import annotations
 
+import difflib
+import math
 import os
 import sys
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
+from sharedcli.errors import UsageError
+
 if sys.version_info >= (3, 11):
-    pass
+    import tomllib
 else:
-    pass
+    import tomli as tomllib
 
 PROJECT_FILE = "sharedcli.toml"
 USER_FILE = "config.toml"
+
+_PATHS = ("store", "cache")
+_COLORS = ("auto", "always", "never")
+_OTHER_VARIABLES = ("SHAREDCLI_HOME", "SHAREDCLI_DEBUG")
 _TRUE = ("1", "true", "yes", "on")
-_FALSE = ("0", "false", "no", "off", "")
+_FALSE = ("0", "false", "no", "off")
+_NUMBERS: dict[str, tuple[type[int] | type[float], Callable[[float], bool], str]] = {
+    "budget": (int, lambda n: n >= 0, "a whole number of slots, 0 or more"),
+    "passages": (int, lambda n: n >= 0, "a whole number, 0 or more"),
+    "max_tokens": (int, lambda n: n >= 1, "a whole number of tokens, 1 or more"),
+    "temperature": (float, lambda n: n >= 0, "a number, 0 or more"),
+    "top_p": (float, lambda n: 0 < n <= 1, "a number above 0 and at most 1"),
+    "seed": (int, lambda n: 0 <= n < 2**63, "a whole number, 0 or more"),
+}
+_Layer = tuple[Mapping[str, object], str, "Path | None"]  # values, origin, folder of the file
 
 
 def default_store() -> Path:
@@ -52,14 +71,23 @@ def user_file() -> Path:
 
 
 @dataclass(frozen=True)
+class Explained:
+    """One setting: ``origin`` is "flag", a variable's name, a file's path, or "default"."""
+
+    name: str
+    value: object
+    origin: str
+
+
+@dataclass(frozen=True)
 class Settings:
-    """All settings with their defaults. Names are the same as flags, with ``_`` for ``-``.
+    """All settings with their defaults. Names are those of the flags, with ``_`` for ``-``.
 
     Attributes:
         store: folder of the context trees.
         cache: folder of fetched and converted models.
         model: "default", a Hugging Face id, a folder or a GGUF file.
-        revision: of a Hugging Face model.
+        revision: branch, tag or commit of a Hugging Face model.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         dtype: "auto", "float32", "bfloat16", "float16" or "float64".
         attn_implementation: "sdpa", "eager" or "flash_attention_2".
@@ -68,11 +96,12 @@ class Settings:
         offline: never touch the network.
         budget: slots injected at most per question.
         passages: verbatim passages in the prompt; 0 is injection alone.
-        max_tokens: length of an answer at most.
+        max_tokens: tokens of an answer at most.
         temperature: 0 is greedy.
         top_p: nucleus of the sampling.
         seed: of the sampling.
         color: "auto", "always" or "never".
+        origins: where each value came from, by name; what is not in it is a default.
     """
 
     store: Path = field(default_factory=default_store)
@@ -92,3 +121,152 @@ class Settings:
     top_p: float = 1.0
     seed: int = 0
     color: str = "auto"
+    origins: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+    def explain(self) -> tuple[Explained, ...]:
+        """Each setting with its value and where that came from, in the order of the fields."""
+        return tuple(
+            Explained(name, getattr(self, name), self.origins.get(name, "default"))
+            for name in NAMES
+        )
+
+
+NAMES = tuple(item.name for item in fields(Settings) if item.name != "origins")
+
+
+def load_settings(
+    flags: Mapping[str, object] | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    directory: Path | None = None,
+    user: Path | None = None,
+) -> Settings:
+    """Put all settings together.
+
+    Args:
+        flags: values from the command line; None means "not given".
+        environ: the environment; the process's own if None.
+        directory: where the search for the project's file begins; the working directory if None.
+        user: the user's file; the platform's place if None.
+
+    Raises:
+        UsageError: an unknown key, a value that does not fit, or a file that is not TOML.
+    """
+    given = {name: value for name, value in (flags or {}).items() if value is not None}
+    layers = [
+        *_file_layers(directory or Path.cwd(), user or user_file()),
+        *_environment_layers(os.environ if environ is None else environ),
+        (given, "flag", None),
+    ]
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for layer, origin, folder in layers:
+        for key, value in layer.items():
+            name = _known(key, origin)
+            values[name] = _fit(name, value, origin, folder)
+            origins[name] = origin
+    return Settings(**values, origins=origins)
+
+
+def _file_layers(directory: Path, user: Path) -> list[_Layer]:
+    """The user's file, then the project's, which is stronger."""
+    here = directory.absolute()
+    nearest = (
+        path for folder in (here, *here.parents) if (path := folder / PROJECT_FILE).is_file()
+    )
+    found = [user] if user.is_file() else []
+    found.extend(path for path in (next(nearest, None),) if path is not None)
+    return [(_read(path), str(path), path.parent) for path in found]
+
+
+def _read(path: Path) -> dict[str, object]:
+    try:
+        with path.open("rb") as stream:
+            return tomllib.load(stream)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid TOML ({error}); correct or delete it") from error
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror}); check who may") from error
+
+
+def _environment_layers(environ: Mapping[str, str]) -> list[_Layer]:
+    """Variables in rising strength, each a layer of its own so that errors can name it."""
+    found: list[_Layer] = []
+    if environ.get("HF_HUB_OFFLINE", "").strip().lower() in _TRUE:
+        found.append(({"offline": True}, "HF_HUB_OFFLINE", None))
+    if environ.get("SHAREDCLI_HOME"):
+        found.append(({"store": environ["SHAREDCLI_HOME"]}, "SHAREDCLI_HOME", None))
+    for variable, value in sorted(environ.items()):
+        key = variable.removeprefix("SHAREDCLI_").lower()
+        if not variable.startswith("SHAREDCLI_") or variable in _OTHER_VARIABLES or not value:
+            continue
+        # a strange variable may belong to another version; a misspelt one is refused
+        if key in NAMES or difflib.get_close_matches(key, NAMES, 1, 0.75):
+            found.append(({key: value}, variable, None))
+    return found
+
+
+def _known(key: str, origin: str) -> str:
+    name = key.replace("-", "_")
+    if name in NAMES:
+        return name
+    near = difflib.get_close_matches(name, NAMES, 1, 0.5)
+    hint = f"did you mean {near[0]}?" if near else "known are: " + ", ".join(NAMES)
+    raise UsageError(f"{origin}: there is no setting {key!r}; {hint}")
+
+
+def _fit(name: str, value: object, origin: str, folder: Path | None) -> object:
+    """``value`` in the setting's type; paths in files are relative to the file."""
+    try:
+        if name in _PATHS:
+            return _path(value, folder)
+        if name in _NUMBERS:
+            return _number(name, value)
+        return _boolean(value) if name == "offline" else _text(name, value, folder)
+    except ValueError as error:
+        raise UsageError(f"{origin}: {name} = {value!r} does not fit; {error}") from error
+
+
+def _path(value: object, folder: Path | None) -> Path:
+    if not isinstance(value, (str, Path)) or not str(value).strip():
+        raise ValueError("give a path")
+    path = Path(value).expanduser()
+    return folder / path if folder is not None else path
+
+
+def _number(name: str, value: object) -> int | float:
+    kind, fits, expected = _NUMBERS[name]
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise ValueError(f"give {expected}")
+    try:
+        number = kind(value)
+        whole = kind is float or not isinstance(value, float) or value.is_integer()
+        if not whole or not math.isfinite(number) or not fits(number):
+            raise ValueError
+    except (ValueError, OverflowError):
+        raise ValueError(f"give {expected}") from None
+    return number
+
+
+def _boolean(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    text = value.strip().lower() if isinstance(value, str) else ""
+    if text not in _TRUE + _FALSE:
+        raise ValueError("give true or false")
+    return text in _TRUE
+
+
+def _text(name: str, value: object, folder: Path | None) -> str | None:
+    if not isinstance(value, (str, Path)):
+        raise ValueError("give a string")
+    text = str(value).strip()
+    if name in ("revision", "quantization") and text.lower() in ("", "none"):
+        return None
+    if not text:
+        raise ValueError("give a value, or leave it out")
+    if name == "color" and text not in _COLORS:
+        raise ValueError("give one of " + ", ".join(_COLORS))
+    if folder is not None and name in ("model", "adapter") and text.startswith(("./", "../")):
+        return str(folder / text)
+    return text
