@@ -1,0 +1,89 @@
+"""Full-text search over passages with SQLite's FTS5.
+
+Notable choices:
+- The index is contentless; to take a passage out of it, its exact text must be given again, which
+  the caller cuts from the (verified) document.
+- What reaches ``MATCH`` is FTS5 syntax. Text that a user typed must go through ``quote_term``.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+from sharedcli.errors import UsageError
+from sharedcli.store.records import Passage, PassageHit
+from sharedcli.store.schema import ORDINAL_BITS
+
+MAX_PASSAGES = 1 << ORDINAL_BITS
+
+
+def quote_term(text: str) -> str:
+    """Return ``text`` as an FTS5 string: its words as a phrase, with no syntax left in it."""
+    clean = text.encode("utf-8", "replace").decode().replace("\0", " ")
+    return '"' + clean.replace('"', '""') + '"'
+
+
+def index_passages(
+    connection: sqlite3.Connection, key: int, text: str, passages: Iterable[Passage]
+) -> None:
+    """Add the passages of document ``key`` to the index."""
+    connection.executemany(
+        "INSERT INTO passage_text(rowid, text) VALUES (?, ?)",
+        ((_rowid(key, passage), _indexed(text, passage)) for passage in passages),
+    )
+
+
+def forget_passages(
+    connection: sqlite3.Connection, key: int, text: str, passages: Iterable[Passage]
+) -> None:
+    """Take them out again. ``text`` must be what was indexed."""
+    connection.executemany(
+        "INSERT INTO passage_text(passage_text, rowid, text) VALUES ('delete', ?, ?)",
+        ((_rowid(key, passage), _indexed(text, passage)) for passage in passages),
+    )
+
+
+def clear(connection: sqlite3.Connection) -> None:
+    """Empty the index."""
+    connection.execute("INSERT INTO passage_text(passage_text) VALUES ('delete-all')")
+
+
+def search(
+    connection: sqlite3.Connection, match: str, doc_ids: Sequence[str] | None, limit: int
+) -> list[PassageHit]:
+    """Return the ``limit`` best passages for an FTS5 expression, best first.
+
+    Raises:
+        UsageError: ``match`` is not an FTS5 expression.
+    """
+    chosen = "" if doc_ids is None else "AND d.id IN (SELECT value FROM json_each(:ids))"
+    try:
+        rows = connection.execute(
+            f"""SELECT d.id, f.rowid & :mask, -bm25(passage_text) AS score
+                FROM passage_text AS f JOIN documents AS d ON d.key = f.rowid >> :bits
+                WHERE f.passage_text MATCH :match {chosen}
+                ORDER BY score DESC, d.id, f.rowid LIMIT :limit""",
+            {
+                "mask": MAX_PASSAGES - 1,
+                "bits": ORDINAL_BITS,
+                "match": match,
+                "ids": json.dumps(list(doc_ids or ())),
+                "limit": limit,
+            },
+        ).fetchall()
+    except sqlite3.OperationalError as error:
+        if any(sign in str(error) for sign in ("fts5:", "unterminated string", "no such column")):
+            raise UsageError(f"not a full-text expression: {match!r} ({error})") from error
+        raise
+    return [PassageHit(*row) for row in rows]
+
+
+def _rowid(key: int, passage: Passage) -> int:
+    return key << ORDINAL_BITS | passage.ordinal
+
+
+def _indexed(text: str, passage: Passage) -> str:
+    # SQLite takes no lone surrogates; the stored text keeps them.
+    return text[passage.start : passage.end].encode("utf-8", "replace").decode()

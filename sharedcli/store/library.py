@@ -1,0 +1,119 @@
+"""Changes to the list of documents: forgetting one, renaming one, noting files that failed.
+
+All functions work inside the caller's transaction, which must end with ``rows.seal_library``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sqlite3
+import time
+from collections.abc import Iterable
+from datetime import datetime, timezone
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sharedcli.errors import CorruptionError
+from sharedcli.store import fulltext, rows
+from sharedcli.store.records import FailedFile, Passage
+from sharedcli.store.spans import INT32
+
+FLOAT16 = np.dtype("<f2")
+
+
+def now() -> str:
+    """The time in UTC, to the second, ISO 8601."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def entries_from(connection: sqlite3.Connection, source: str, sha256: str) -> list[rows.Entry]:
+    """Documents that one from ``source`` replaces. Standard input replaces only its equal."""
+    raw = rows.encode_text(source)
+    keys = connection.execute(
+        "SELECT key FROM documents WHERE source = ? AND (? <> '-' OR document_sha256 = ?)",
+        (raw, source if source == "-" else "", sha256),
+    ).fetchall()
+    wanted = {key for (key,) in keys}
+    return [entry for entry in rows.entries(connection) if entry.key in wanted]
+
+
+def forget(connection: sqlite3.Connection, gone: Iterable[rows.Entry]) -> list[str]:
+    """Delete documents, damaged ones too, and return the names of the blobs they had."""
+    blobs: list[str] = []
+    rebuild = False
+    for entry in gone:
+        try:
+            text, _ = rows.text(connection, entry)
+            fulltext.forget_passages(connection, entry.key, text, passages(connection, entry))
+        except CorruptionError:
+            rebuild = True  # without its exact text it can only be left out of a new index
+        blobs += [blob for blob, _ in rows.segments(connection, entry)]
+        connection.execute("DELETE FROM documents WHERE key = ?", (entry.key,))
+    if rebuild:
+        rebuild_search(connection)
+    return blobs
+
+
+def passages(connection: sqlite3.Connection, owner: rows.Entry) -> list[Passage]:
+    """Return a document's passages."""
+    packed = np.frombuffer(rows.passages(connection, owner)[0], dtype=INT32)
+    spans = packed.reshape(-1, rows.SPAN_VALUES).tolist()
+    return [Passage(ordinal, *span) for ordinal, span in enumerate(spans)]
+
+
+def passage_vectors(connection: sqlite3.Connection, owner: rows.Entry) -> NDArray[np.float16]:
+    """Return a document's passage vectors, float16 [P, V]; V is 0 where there are none."""
+    spans, size, packed = rows.passages(connection, owner)
+    count = len(spans) // (rows.SPAN_VALUES * INT32.itemsize)
+    return np.frombuffer(packed, dtype=FLOAT16).reshape(count, size)
+
+
+def rebuild_search(connection: sqlite3.Connection) -> None:
+    """Make the full-text index anew from all documents that are intact."""
+    fulltext.clear(connection)
+    for entry in list(rows.entries(connection)):
+        try:
+            text, _ = rows.text(connection, entry)
+            found = passages(connection, entry)
+        except CorruptionError:
+            continue  # ``check`` names it; its passages come back when it is indexed again
+        fulltext.index_passages(connection, entry.key, text, found)
+
+
+def retire(connection: sqlite3.Connection, blobs: Iterable[str]) -> None:
+    """Note blobs that no document names any more, to be removed later."""
+    connection.executemany(
+        "INSERT OR REPLACE INTO retired(blob, since) VALUES (?, ?)",
+        ((blob, time.time()) for blob in blobs),
+    )
+    connection.execute("DELETE FROM retired WHERE blob IN (SELECT blob FROM segments)")
+
+
+def update(connection: sqlite3.Connection, entry: rows.Entry, **changes: object) -> None:
+    """Change fields of a document's record (source, file_size, mtime_ns)."""
+    assert entry.record is not None
+    record = dataclasses.replace(entry.record, **changes)  # type: ignore[arg-type]
+    rows.put_entry(connection, entry.key, record, entry.contents_sha256)
+
+
+def failures(connection: sqlite3.Connection) -> list[FailedFile]:
+    """Return the files that could not be indexed, by path."""
+    found = connection.execute("SELECT source, reason, failed_at FROM failed ORDER BY source")
+    return [
+        FailedFile(rows.decode_text(source), rows.decode_text(reason), failed_at)
+        for source, reason, failed_at in found
+    ]
+
+
+def put_failure(connection: sqlite3.Connection, source: str, reason: str) -> None:
+    """Note that a file could not be indexed; the last reason stays."""
+    connection.execute(
+        "INSERT OR REPLACE INTO failed(source, reason, failed_at) VALUES (?, ?, ?)",
+        (rows.encode_text(source), rows.encode_text(reason), now()),
+    )
+
+
+def drop_failure(connection: sqlite3.Connection, source: str) -> None:
+    """Forget that a file failed."""
+    connection.execute("DELETE FROM failed WHERE source = ?", (rows.encode_text(source),))
