@@ -22,7 +22,7 @@ _TEXT = frozenset({".txt", ".text"})
 _OTHER_TEXT_SUFFIXES = """
     .csv .tsv .rst .adoc .asciidoc .org .tex .bib .log .srt .vtt .eml .json .jsonl .ndjson .yaml
     .yml .toml .ini .cfg .conf .properties .xml .sql .graphql .proto .diff .patch
-    .py .pyi .ipynb .js .mjs .cjs .jsx .ts .tsx .vue .svelte .css .scss .c .h .cc .cpp .cxx .hh .hpp
+    .py .pyi .js .mjs .cjs .jsx .ts .tsx .vue .svelte .css .scss .c .h .cc .cpp .cxx .hh .hpp
     .cu .cuh .m .mm .java .kt .kts .scala .groovy .cs .fs .vb .go .rs .swift .zig .d .nim .rb .php
     .pl .pm .lua .r .jl .hs .ml .mli .clj .cljs .ex .exs .erl .el .lisp .scm .f .f90 .f95 .pas .sh
     .bash .zsh .fish .ps1 .bat .cmake .mk .gradle .tf .dart .v .sv .vhd .vhdl .asm .s
@@ -38,16 +38,15 @@ _BINARY = frozenset({".pdf", ".docx", ".epub"})
 DOCUMENT_SUFFIXES = _BINARY | _MARKDOWN | _HTML | _TEXT | _OTHER_TEXT
 """Suffixes (lower case, with dot) that are read when a folder is given."""
 
+_PACKAGE = "sharedcli.ingest.readers"
 _READERS = {
-    "pdf": "sharedcli.ingest.readers.pdf",
-    "docx": "sharedcli.ingest.readers.docx",
-    "epub": "sharedcli.ingest.readers.epub",
-    "zip": "sharedcli.ingest.readers.archive",
-    "ole": "sharedcli.ingest.readers.archive",
-    "html": "sharedcli.ingest.readers.html_page",
-    "markdown": "sharedcli.ingest.readers.markdown",
-    "text": "sharedcli.ingest.readers.text",
-    "pages": "sharedcli.ingest.readers.text",
+    "pdf": ("pdf", "read"),
+    "zip": ("container", "read_zip"),
+    "ole": ("container", "read_ole"),
+    "html": ("html_page", "read"),
+    "markdown": ("markdown", "read"),
+    "pages": ("text", "read_pages"),
+    "text": ("text", "read"),
 }
 
 QUICK_KINDS = frozenset({"text", "pages", "markdown"})
@@ -78,7 +77,7 @@ def detect(head: bytes, name: str) -> str:
     if at == 0 or (at > 0 and (suffix == ".pdf" or b"\0" in head[:at])):
         return "pdf"
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        return suffix[1:] if suffix in {".docx", ".epub"} else "zip"
+        return "zip"
     if head.startswith(_OLE_MAGIC):
         return "ole"
     if suffix == ".pdf":
@@ -93,5 +92,5 @@ def detect(head: bytes, name: str) -> str:
 
 def reader_for(kind: str) -> Reader:
     """Return the reader function of a format named by ``detect``; imports it on first use."""
-    name = "read_pages" if kind == "pages" else "read"
-    return cast(Reader, getattr(import_module(_READERS[kind]), name))
+    module, function = _READERS[kind]
+    return cast(Reader, getattr(import_module(f"{_PACKAGE}.{module}"), function))

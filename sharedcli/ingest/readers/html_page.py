@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import codecs
+import contextlib
 import re
 from typing import BinaryIO
 
@@ -11,14 +11,24 @@ from sharedcli.ingest.readers.markup import sections_of
 from sharedcli.ingest.readers.text import decode, read_all
 from sharedcli.ingest.reading import Reading
 
-_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]{1,40})", re.I)
+_DECLARED = re.compile(
+    rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_-]{1,40})"
+    rb"|<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([A-Za-z0-9_-]{1,40})",
+    re.I,
+)
 _HEAD_BYTES = 2048
+# A page may not choose from all of Python's codecs: some are slow, some are no text encodings.
+_KNOWN = re.compile(
+    r"(?:windows|cp)-?(?:125\d|874)|iso-?8859-\d{1,2}|koi8-[ru]|gbk|gb2312|gb18030|big5(?:-hkscs)?"
+    r"|euc-(?:jp|kr)|shift[_-]jis|iso-2022-jp|macintosh|ibm866|tis-620|latin-?1|(?:us-)?ascii"
+)
+_LATIN = frozenset({"iso-8859-1", "iso8859-1", "latin1", "latin-1", "ascii", "us-ascii"})
 
 
 def read(stream: BinaryIO, limits: Limits) -> Reading:
     """Read an HTML page."""
-    text, warning = _decode(read_all(stream, limits))
-    sections, title = sections_of(text, split_headings=True)
+    text, warning = decode_page(read_all(stream, limits))
+    sections, title = sections_of(text)
     reading = Reading(
         "text/html", paged=False, sections=iter(sections), total=len(sections), title=title
     )
@@ -27,23 +37,21 @@ def read(stream: BinaryIO, limits: Limits) -> Reading:
     return reading
 
 
-def _decode(data: bytes) -> tuple[str, str | None]:
-    """Decode as the page itself declares, unless UTF-8 fits or the declaration is of no use."""
+def decode_page(data: bytes) -> tuple[str, str | None]:
+    """Decode as UTF-8 if that fits, else as the page declares, else as ``text.decode`` guesses.
+
+    Returns the text and a warning if the encoding was guessed.
+    """
     try:
         return data.decode("utf-8-sig"), None
     except UnicodeDecodeError:
         pass
-    declared = _CHARSET.search(data[:_HEAD_BYTES])
+    declared = _DECLARED.search(data[:_HEAD_BYTES])
     if declared:
-        name = declared[1].decode("ascii").lower()
-        # Browsers read Latin-1 as its superset, and so do the people who write pages.
-        name = (
-            "cp1252" if name in {"iso-8859-1", "latin1", "latin-1", "ascii", "us-ascii"} else name
-        )
-        try:
-            # Some registered codecs (rot13, zlib, base64) are no text encodings.
-            if codecs.lookup(name)._is_text_encoding and name not in {"utf-8", "utf8"}:
-                return data.decode(name, "replace"), None
-        except (LookupError, UnicodeError):
-            pass
+        name = (declared[1] or declared[2]).decode("ascii").lower()
+        if _KNOWN.fullmatch(name):
+            # Browsers read Latin-1 as its superset, and so do the people who write pages.
+            encoding = "cp1252" if name in _LATIN else name.replace("windows-", "cp")
+            with contextlib.suppress(LookupError):
+                return data.decode(encoding, "replace"), None
     return decode(data)

@@ -37,10 +37,8 @@ _BLANKS = re.compile(r"[ \t\r\n\f\xa0]+")
 class _Writer:
     """Collects text and turns the tree's structure into blanks, lines and sections."""
 
-    def __init__(self, split_headings: bool) -> None:
-        self.split_headings = split_headings
+    def __init__(self) -> None:
         self.finished: list[Section] = []
-        self.first_heading: str | None = None
         self._parts: list[str] = []
         self._label: str | None = None
         self._heading: list[str] | None = None
@@ -79,7 +77,8 @@ class _Writer:
 
     def enter(self, tag: str) -> None:
         if tag in _HEADINGS and not self._cell_depth:
-            self._begin_heading()
+            self.end_section()
+            self._heading = []
         elif tag in _CELLS:
             self._space(" | " if not self._pending.startswith("\n") else self._pending)
         self._block(tag)
@@ -99,17 +98,11 @@ class _Writer:
             label = "".join(self._heading).strip()
             self._heading = None
             self._label = label or None
-            self.first_heading = self.first_heading or self._label
 
     def _block(self, tag: str) -> None:
         if tag in _BLOCKS:
             blank_line = tag in _PARAGRAPHS and tag != "li"
             self._space(" " if self._cell_depth else "\n\n" if blank_line else "\n")
-
-    def _begin_heading(self) -> None:
-        if self.split_headings:
-            self.end_section()
-        self._heading = []
 
     def end_section(self) -> None:
         text = "".join(self._parts)
@@ -120,16 +113,15 @@ class _Writer:
         self._label = None
 
 
-def sections_of(markup: str, *, split_headings: bool) -> tuple[list[Section], str | None]:
-    """Return the visible text of an HTML document and its title.
+def sections_of(markup: str) -> tuple[list[Section], str | None]:
+    """Return the visible text of an HTML document and the text of its ``title`` element.
 
-    With ``split_headings`` every heading starts a section that carries it as label; otherwise there
-    is one section, labelled with the first heading. The title is the ``title`` element's text.
+    Every heading starts a section that carries it as label.
     """
     parser = LexborHTMLParser(markup)
     title_node = parser.css_first("head > title")
     title = _BLANKS.sub(" ", title_node.text()).strip() if title_node is not None else ""
-    writer = _Writer(split_headings)
+    writer = _Writer()
     for tag, text, entering in _walk(parser.body or parser.root):
         if text is not None:
             writer.text(text)
@@ -138,8 +130,6 @@ def sections_of(markup: str, *, split_headings: bool) -> tuple[list[Section], st
         else:
             writer.leave(tag)
     writer.end_section()
-    if not split_headings and writer.finished:
-        writer.finished = [Section(writer.finished[0].text, writer.first_heading)]
     return writer.finished, title or None
 
 
