@@ -11,6 +11,7 @@ It does not know about compression, injection or adapters.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass
@@ -193,8 +194,7 @@ def _local_folder(
         folder = converted_folder(source.path, cache)
         _check_config(folder, source)
     else:
-        steps = {} if on_step is None else {"on_step": on_step}
-        folder = fetch_default(cache, offline=source.offline, **steps)
+        folder = fetch_default(cache, offline=source.offline, on_step=on_step)
     manifest = read_manifest(folder)
     if manifest is None:
         raise ModelMissingError(f"{folder} is incomplete; delete it and give the command again")
@@ -302,8 +302,6 @@ def _load_tokenizer(folder: Path, source: ModelSource) -> PreTrainedTokenizerBas
 
 def _tokenizer_sha256(folder: Path, cache: Path) -> str:
     """Digest of tokenizer.json, or of the older files in their place."""
-    import hashlib
-
     found = [folder / name for name in _TOKENIZER_FILES if (folder / name).is_file()]
     if found and found[0].name == "tokenizer.json":
         return file_sha256(found[0], cache)

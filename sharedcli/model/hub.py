@@ -60,11 +60,17 @@ def _explain(source: ModelSource, error: Exception) -> str:
             "it; run once without --offline, or pass --model with a local folder"
         )
     if "GatedRepoError" in kinds:
-        return f"the model {name} needs an accepted licence; accept it on the hub and log in (hf auth login)"
+        return (
+            f"the model {name} needs a licence to be accepted; accept it on its page and log in "
+            "(hf auth login)"
+        )
     if "RevisionNotFoundError" in kinds:
         return f"the model {source.model_id} has no revision {source.revision}; check --revision"
     if "RepositoryNotFoundError" in kinds or "HFValidationError" in kinds:
-        return f"the hub has no model {name} that you may read; check --model, or log in (hf auth login)"
+        return (
+            f"the hub has no model {name} that you may read; check --model, or log in "
+            "(hf auth login)"
+        )
     reason = " ".join(str(error).split())[:160] or type(error).__name__
     return (
         f"the model {name} could not be fetched from the hub ({reason}); check the network, or "

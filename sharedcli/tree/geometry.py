@@ -15,7 +15,7 @@ from typing import Literal
 from sharedcli.errors import UsageError
 
 Levels = Literal["nested", "per_node"]
-SlotChoice = Literal["first", "last", "mean"]
+SlotChoice = Literal["first", "last", "mean", "pooled"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class TreeGeometry:
         levels: "per_node" encodes every node on its own, as the paper does; "nested" encodes the
             chunk once and takes coarser levels as strided subsets of the finest.
         slot_choice: which position of a slot's window is kept: its "first" token (the paper), its
-            "last" (which has read the whole window), or the "mean" over the window.
+            "last" (which has read the whole window), the "mean" over the window, or "pooled", a
+            mean whose weights are learned.
     """
 
     chunk_tokens: int = 1024

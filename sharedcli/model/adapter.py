@@ -1,0 +1,197 @@
+"""What training adds to a base: low-rank updates for each role and the injection's parameters.
+
+``model = base + adapter``. Every new parameter lives here, so "what trains" has one place:
+
+- ``compressor``, ``decoder``: LoRA of each role (``model/lora.py``);
+- ``cross``: the M cross-attentions, where the form is "cross" (``model/cross.py``);
+- ``slot_bias``: [M, H], added to slot logits, where the form is "joint" and the bias is on;
+- ``pool_query``: [M, K, D], weighs the tokens of a slot's window, where slots are pooled.
+
+Everything starts such that nothing changes: LoRA's second matrix, gates and biases at zero. A joint
+injection still feeds untrained slots to the softmax, so ``trained`` tells whether to use it.
+
+On disk an adapter is a folder with ``adapter.json`` and ``adapter.safetensors``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from sharedcli.errors import ModelMismatchError, UnreadableError, UsageError
+from sharedcli.model.compressed import KeyPositionMode
+from sharedcli.model.cross import CrossAttention
+from sharedcli.model.lora import RoleLoRA
+from sharedcli.tree.geometry import TreeGeometry
+
+Form = Literal["joint", "cross"]
+FORMAT = 1
+CONFIG_FILE, TENSOR_FILE = "adapter.json", "adapter.safetensors"
+
+
+@dataclass(frozen=True)
+class AdapterConfig:
+    """How a base is adapted.
+
+    Attributes:
+        form: "joint" (slots join self-attention) or "cross" (the paper's cross-attention).
+        injected_layers: M, the number of lowest layers that compress and are injected.
+        key_position_mode: where slot keys stand; see ``model/compressed.py``.
+        geometry: the tree that the adapter was trained for, the default for indexing.
+        compressor_rank, decoder_rank: LoRA rank of each role, 0 for none.
+        lora_alpha: LoRA scale times rank.
+        slot_bias: learn a logit bias per injected layer and head (joint only).
+        summary_layer: layers that a node's search vector has gone through (the paper: 1).
+        base: what the adapter fits: model id and sizes.
+        steps: training steps; 0 means untrained.
+        tokens: tokens seen in training.
+        format: version of this description.
+    """
+
+    form: Form = "joint"
+    injected_layers: int = 12
+    key_position_mode: KeyPositionMode = "chunk_only"
+    geometry: TreeGeometry = field(default_factory=TreeGeometry)
+    compressor_rank: int = 0
+    decoder_rank: int = 0
+    lora_alpha: float = 32.0
+    slot_bias: bool = False
+    summary_layer: int = 1
+    base: dict[str, Any] = field(default_factory=dict)
+    steps: int = 0
+    tokens: int = 0
+    format: int = FORMAT
+
+    @property
+    def trained(self) -> bool:
+        """Whether injection can be expected to help."""
+        return self.steps > 0
+
+    def to_json(self) -> str:
+        """Stable text form."""
+        return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> AdapterConfig:
+        """Read the text form; unknown keys and newer formats are refused."""
+        values = json.loads(text)
+        if not isinstance(values, dict):
+            raise ValueError("not a JSON object")
+        if values.get("format", 0) > FORMAT:
+            raise UsageError(
+                f"adapter format {values['format']} is newer than this sharedcli knows ({FORMAT}); "
+                "upgrade sharedcli"
+            )
+        if unknown := set(values) - {f.name for f in fields(cls)}:
+            raise ValueError(f"unknown keys {sorted(unknown)}")
+        values["geometry"] = TreeGeometry(**values["geometry"])
+        return cls(**values)
+
+
+def base_sizes(config: Any) -> dict[str, Any]:
+    """The sizes that an adapter must agree on with its base."""
+    heads = config.num_attention_heads
+    return {
+        "hidden_size": config.hidden_size,
+        "layers": config.num_hidden_layers,
+        "heads": heads,
+        "kv_heads": config.num_key_value_heads,
+        "head_dim": getattr(config, "head_dim", None) or config.hidden_size // heads,
+        "intermediate_size": config.intermediate_size,
+        "vocabulary": config.vocab_size,
+    }
+
+
+class Adapter(nn.Module):
+    """The new parameters for one base, not yet attached to it (``SharedLLM`` does that)."""
+
+    def __init__(self, config: AdapterConfig, base: Any) -> None:
+        super().__init__()
+        sizes = base_sizes(base.config)
+        if not 0 <= config.injected_layers <= sizes["layers"]:
+            raise UsageError(
+                f"cannot inject {config.injected_layers} layers into a base of {sizes['layers']}; "
+                f"use 0 to {sizes['layers']}"
+            )
+        for name, value in config.base.items():
+            if name in sizes and sizes[name] != value:
+                raise ModelMismatchError(
+                    f"the adapter was made for a base with {name} {value}, this one has "
+                    f"{sizes[name]}; use the base it was trained on or train an adapter for this one"
+                )
+        self.config = replace(config, base={**sizes, **config.base})
+        layers, injected = base.model.layers, config.injected_layers
+        scale = config.lora_alpha / max(1, config.compressor_rank)
+        self.compressor = RoleLoRA(layers, injected, config.compressor_rank, scale)
+        scale = config.lora_alpha / max(1, config.decoder_rank)
+        self.decoder = RoleLoRA(layers, len(layers), config.decoder_rank, scale)
+        self.cross = nn.ModuleList(
+            CrossAttention(layers[index], sizes["heads"], sizes["head_dim"])
+            for index in range(injected if config.form == "cross" else 0)
+        )
+        bias = config.slot_bias and config.form == "joint"
+        self.slot_bias = nn.Parameter(torch.zeros(injected, sizes["heads"])) if bias else None
+        pooled = config.geometry.slot_choice == "pooled"
+        shape = (injected, sizes["kv_heads"], sizes["head_dim"])
+        self.pool_query = nn.Parameter(torch.zeros(shape)) if pooled else None
+
+    def save(self, folder: Path, dtype: torch.dtype | None = None) -> None:
+        """Write ``adapter.json`` and ``adapter.safetensors`` into ``folder``."""
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {
+            name: tensor.detach().to("cpu", dtype or tensor.dtype).contiguous()
+            for name, tensor in self.state_dict().items()
+        }
+        temporary = folder / (TENSOR_FILE + ".part")
+        save_file(tensors, temporary)
+        temporary.replace(folder / TENSOR_FILE)
+        (folder / CONFIG_FILE).write_text(self.config.to_json(), encoding="utf-8")
+
+    def digest(self) -> str:
+        """sha256 over configuration and parameters: the adapter's part of a tree's identity."""
+        digest = hashlib.sha256(self.config.to_json().encode())
+        for name, tensor in sorted(self.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(_bytes(tensor))
+        return digest.hexdigest()
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    return tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()
+
+
+def load_adapter(folder: Path, base: Any) -> Adapter:
+    """Read an adapter for ``base``.
+
+    Raises:
+        UnreadableError: missing or broken files.
+        ModelMismatchError: the adapter was made for a base of other sizes.
+    """
+    try:
+        text = (folder / CONFIG_FILE).read_text(encoding="utf-8")
+        config = AdapterConfig.from_json(text)
+        tensors = load_file(folder / TENSOR_FILE)
+    except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
+        raise UnreadableError(
+            f"cannot read the adapter in {folder}: {error}; an adapter is a folder with "
+            f"{CONFIG_FILE} and {TENSOR_FILE}, as written by `sharedcli train`"
+        ) from error
+    adapter = Adapter(config, base)
+    expected = {name: tensor.shape for name, tensor in adapter.state_dict().items()}
+    found = {name: tensor.shape for name, tensor in tensors.items()}
+    if expected != found:
+        odd = sorted(set(expected.items()) ^ set(found.items()))[0][0]
+        raise UnreadableError(
+            f"the adapter in {folder} does not hold what its {CONFIG_FILE} describes "
+            f"(first difference: {odd}); copy or train it again"
+        )
+    adapter.load_state_dict(tensors)
+    return adapter

@@ -1,0 +1,136 @@
+"""``CompressedKV``: the key/value slots of one context, ready to be injected.
+
+Keys are kept unrotated, with the positions that rotation needs beside them, so that the same slots
+serve every key position mode and every place in a context.
+
+Shapes: M injected layers, B batch, K key/value heads, S slots, D head dimension.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+KeyPositionMode = Literal["chunk_only", "local_plus_chunk", "local_only", "document"]
+"""Where slot keys stand (method paper, section 3.3, and where its code departs from it):
+
+- ``chunk_only``: all slots of chunk i at position i (the paper);
+- ``local_plus_chunk``: place in the encoded node plus i (the released code's intent);
+- ``local_only``: place in the encoded node (the released code's effect);
+- ``document``: the token's own place in the context (true positions; not in the paper).
+"""
+
+
+@dataclass(frozen=True)
+class CompressedKV:
+    """Slots of a batch of contexts.
+
+    Attributes:
+        keys: unrotated keys, [M, B, K, S, D].
+        values: [M, B, K, S, D].
+        chunk: index of each slot's chunk within the context, [B, S].
+        local: place of each slot's token in the sequence that the compressor read, [B, S].
+        place: place of each slot's token in the context, [B, S].
+        valid: False where a shorter context was padded, [B, S]; None where nothing is padded.
+        chunks: number of chunks of each context, [B].
+        tokens: number of tokens that each context stands for, [B].
+    """
+
+    keys: Tensor
+    values: Tensor
+    chunk: Tensor
+    local: Tensor
+    place: Tensor
+    chunks: Tensor
+    tokens: Tensor
+    valid: Tensor | None = None
+
+    @property
+    def slots(self) -> int:
+        """S, padding included."""
+        return self.keys.shape[-2]
+
+    @property
+    def layers(self) -> int:
+        """M."""
+        return self.keys.shape[0]
+
+    def positions(self, mode: KeyPositionMode) -> tuple[Tensor, Tensor]:
+        """Return key positions [B, S] and the position that follows them all [B].
+
+        In ``chunk_only`` the latter is the number of chunks, as in the paper.
+        """
+        if mode == "chunk_only":
+            return self.chunk, self.chunks
+        if mode == "document":
+            return self.place, self.tokens
+        keys = self.local if mode == "local_only" else self.local + self.chunk
+        shown = keys if self.valid is None else keys.masked_fill(~self.valid, -1)
+        return keys, shown.amax(dim=-1) + 1 if self.slots else torch.zeros_like(self.chunks)
+
+    def to(self, device: torch.device | str, dtype: torch.dtype) -> CompressedKV:
+        """Move to ``device``; keys and values become ``dtype``."""
+        return CompressedKV(
+            self.keys.to(device, dtype),
+            self.values.to(device, dtype),
+            *(getattr(self, name).to(device) for name in _INDEX_FIELDS),
+            valid=None if self.valid is None else self.valid.to(device),
+        )
+
+    @classmethod
+    def cat(cls, parts: Sequence[CompressedKV]) -> CompressedKV:
+        """Join contexts one behind the other (same batch): chunks are numbered on."""
+        if any(part.valid is not None for part in parts):
+            raise ValueError("join contexts before padding them into a batch")
+        chunks = torch.stack([part.chunks for part in parts])
+        tokens = torch.stack([part.tokens for part in parts])
+        chunk_base = chunks.cumsum(0) - chunks
+        token_base = tokens.cumsum(0) - tokens
+        return cls(
+            torch.cat([part.keys for part in parts], dim=-2),
+            torch.cat([part.values for part in parts], dim=-2),
+            torch.cat([p.chunk + b[:, None] for p, b in zip(parts, chunk_base, strict=True)], 1),
+            torch.cat([part.local for part in parts], dim=1),
+            torch.cat([p.place + b[:, None] for p, b in zip(parts, token_base, strict=True)], 1),
+            chunks.sum(0),
+            tokens.sum(0),
+        )
+
+    @classmethod
+    def batch(cls, contexts: Sequence[CompressedKV]) -> CompressedKV:
+        """Stack contexts along B, padding the shorter ones on the right."""
+        width = max(context.slots for context in contexts)
+        valid = torch.cat([_padded(_valid(context), width, 1) for context in contexts], dim=0)
+        return cls(
+            torch.cat([_padded(context.keys, width, 3) for context in contexts], dim=1),
+            torch.cat([_padded(context.values, width, 3) for context in contexts], dim=1),
+            *(
+                torch.cat([_padded(getattr(context, name), width, 1) for context in contexts])
+                for name in ("chunk", "local", "place")
+            ),
+            torch.cat([context.chunks for context in contexts]),
+            torch.cat([context.tokens for context in contexts]),
+            None if bool(valid.all()) else valid,
+        )
+
+
+_INDEX_FIELDS = ("chunk", "local", "place", "chunks", "tokens")
+
+
+def _valid(context: CompressedKV) -> Tensor:
+    if context.valid is not None:
+        return context.valid
+    return torch.ones(context.chunk.shape, dtype=torch.bool, device=context.chunk.device)
+
+
+def _padded(tensor: Tensor, width: int, dim: int) -> Tensor:
+    missing = width - tensor.shape[dim]
+    if not missing:
+        return tensor
+    shape = list(tensor.shape)
+    shape[dim] = missing
+    return torch.cat((tensor, tensor.new_zeros(shape)), dim=dim)

@@ -1,0 +1,193 @@
+"""Chunks become slots: the compressor at work on a context tree.
+
+Two uses of one mechanism:
+
+- ``compress_frontiers`` (training, evaluation): only the nodes of given frontiers, with gradient;
+- ``compress_chunk`` (indexing): every node of a chunk, for the store.
+
+With per-node levels a node is encoded on its own from position 0, as in the paper; since attention
+is causal, a left child is a prefix of its parent, so only the longest node at each start is run:
+two passes over the tokens instead of one per level. With nested levels the chunk is run once and a
+coarser node's slots are taken from its children's.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sharedcli.model.compressed import CompressedKV
+from sharedcli.model.sharedllm import Encoded, SharedLLM
+from sharedcli.model.slots import choose_slots
+from sharedcli.tree.context_tree import ContextTree, Node
+from sharedcli.tree.windows import node_windows
+
+Frontier = tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class NodeSlots:
+    """Slots of one node: keys (unrotated) and values [M, K, S, D]; offsets [S].
+
+    ``local`` counts tokens from the start of the encoded sequence, ``place`` from the document's.
+    ``summary`` is the node's search vector [E].
+    """
+
+    node: Node
+    keys: Tensor
+    values: Tensor
+    local: Tensor
+    place: Tensor
+    summary: Tensor
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One sequence to encode: document tokens from ``start`` to ``end`` of context ``context``."""
+
+    context: int
+    start: int
+    end: int
+
+
+class Compressor:
+    """Runs the compressor role of a ``SharedLLM`` over trees."""
+
+    def __init__(self, model: SharedLLM, batch_tokens: int = 4096) -> None:
+        """``batch_tokens`` bounds the tokens of one forward pass, and so memory."""
+        self.model = model
+        self.batch_tokens = batch_tokens
+
+    def compress_nodes(
+        self,
+        contexts: Sequence[Tensor],
+        trees: Sequence[ContextTree],
+        wanted: Iterable[tuple[int, Node]],
+    ) -> dict[tuple[int, Node], NodeSlots]:
+        """Encode ``wanted`` nodes, given as (context index, node); contexts are token ids [T]."""
+        by_job: dict[_Job, list[Node]] = defaultdict(list)
+        for context, node in wanted:
+            by_job[self._job(context, trees[context], node)].append(node)
+        jobs = _merge_prefixes(by_job)
+        slots: dict[tuple[int, Node], NodeSlots] = {}
+        for batch in _batches(sorted(jobs, key=lambda j: j.start - j.end), self.batch_tokens):
+            encoded = self.model.encode(_stack(contexts, batch))
+            for row, job in enumerate(batch):
+                for node in jobs[job]:
+                    slots[job.context, node] = self._slots(
+                        encoded, row, job, trees[job.context], node
+                    )
+        return slots
+
+    def compress_frontiers(
+        self,
+        contexts: Sequence[Tensor],
+        trees: Sequence[ContextTree],
+        frontiers: Sequence[Sequence[Frontier]],
+    ) -> CompressedKV:
+        """Compress each context's frontiers (one per opened chunk) into one batch of slots."""
+        wanted = [
+            (context, node)
+            for context, chunks in enumerate(frontiers)
+            for frontier in chunks
+            for node in frontier
+        ]
+        slots = self.compress_nodes(contexts, trees, wanted)
+        return CompressedKV.batch(
+            [
+                assemble([[slots[i, node] for node in frontier] for frontier in chunks])
+                for i, chunks in enumerate(frontiers)
+            ]
+        )
+
+    @torch.inference_mode()
+    def compress_chunk(self, tokens: Tensor, tree: ContextTree, chunk: int) -> list[NodeSlots]:
+        """Encode every stored node of one chunk of the document ``tokens`` [T], in tree order."""
+        nodes = list(tree.nodes(chunk))
+        slots = self.compress_nodes([tokens], [tree], [(0, node) for node in nodes])
+        return [slots[0, node] for node in nodes]
+
+    def _job(self, context: int, tree: ContextTree, node: Node) -> _Job:
+        if tree.geometry.levels == "nested":
+            root = tree.root(node.chunk)
+            return _Job(context, root.start, root.end)
+        return _Job(context, node.start, node.end)
+
+    def _slots(
+        self, encoded: Encoded, row: int, job: _Job, tree: ContextTree, node: Node
+    ) -> NodeSlots:
+        windows = [(a - job.start, b - job.start) for a, b in node_windows(tree, node)]
+        keys, values, local = choose_slots(
+            encoded.keys[:, row : row + 1],
+            encoded.values[:, row : row + 1],
+            windows,
+            tree.geometry.slot_choice,
+            self.model.adapter.pool_query,
+        )
+        span = encoded.states[row, node.start - job.start : node.end - job.start]
+        return NodeSlots(
+            node, keys[:, 0], values[:, 0], local, local + job.start, span[-1].detach()
+        )
+
+
+def assemble(chunks: Sequence[Sequence[NodeSlots]]) -> CompressedKV:
+    """Join the slots of opened chunks, in reading order, into one context (batch of 1).
+
+    Chunks are numbered 0, 1, 2, ... as they come: the numbers are the slots' positions.
+    """
+    nodes = [slots for chunk in chunks for slots in chunk]
+    if not nodes:
+        raise ValueError("nothing to assemble: no node was chosen")
+    device = nodes[0].keys.device
+    number = [
+        torch.full((slots.keys.shape[2],), index, device=device)
+        for index, chunk in enumerate(chunks)
+        for slots in chunk
+    ]
+    first = min(slots.node.start for slots in nodes)
+    tokens = sum(slots.node.tokens for slots in nodes)
+    return CompressedKV(
+        keys=torch.cat([slots.keys for slots in nodes], dim=2)[:, None],
+        values=torch.cat([slots.values for slots in nodes], dim=2)[:, None],
+        chunk=torch.cat(number)[None],
+        local=torch.cat([slots.local for slots in nodes])[None],
+        place=torch.cat([slots.place for slots in nodes])[None] - first,
+        chunks=torch.tensor([len(chunks)], device=device),
+        tokens=torch.tensor([max(tokens, max(s.node.end for s in nodes) - first)], device=device),
+    )
+
+
+def _merge_prefixes(by_job: dict[_Job, list[Node]]) -> dict[_Job, list[Node]]:
+    """Serve jobs that start where a longer one does from the longer one's pass."""
+    longest: dict[tuple[int, int], _Job] = {}
+    for job in by_job:
+        best = longest.setdefault((job.context, job.start), job)
+        if job.end > best.end:
+            longest[job.context, job.start] = job
+    merged: dict[_Job, list[Node]] = defaultdict(list)
+    for job, nodes in by_job.items():
+        merged[longest[job.context, job.start]] += nodes
+    return merged
+
+
+def _batches(jobs: Sequence[_Job], batch_tokens: int) -> Iterable[list[_Job]]:
+    """Group jobs of equal length up to ``batch_tokens`` (equal length: no padding, same sums)."""
+    batch: list[_Job] = []
+    for job in jobs:
+        length = job.end - job.start
+        if batch and (
+            length != batch[0].end - batch[0].start or (len(batch) + 1) * length > batch_tokens
+        ):
+            yield batch
+            batch = []
+        batch.append(job)
+    if batch:
+        yield batch
+
+
+def _stack(contexts: Sequence[Tensor], batch: Sequence[_Job]) -> Tensor:
+    return torch.stack([contexts[job.context][job.start : job.end] for job in batch])

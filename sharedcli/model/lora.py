@@ -1,0 +1,102 @@
+"""Low-rank updates of the base's linear layers, one set for each role of the same weights.
+
+The base plays two roles with one copy of its weights: compressor (lowest M layers) and decoder (all
+layers). A role's updates act only while that role's forward runs: every decoder layer is told the
+role by a keyword of its call (``role=``), which also holds when gradient checkpointing calls it
+again. Without the keyword the base is bit-equal to what it was.
+
+Updates hang on forward hooks, so base modules keep their type and parameter names, and 4-bit and
+8-bit linear layers work as well.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+Role = Literal["compressor", "decoder"]
+PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+
+class LowRank(nn.Module):
+    """``x -> scale * (x A^T) B^T`` with A [rank, in] random and B [out, rank] zero (LoRA)."""
+
+    def __init__(self, features_in: int, features_out: int, rank: int, scale: float) -> None:
+        super().__init__()
+        self.down = nn.Parameter(torch.empty(rank, features_in))
+        self.up = nn.Parameter(torch.zeros(features_out, rank))
+        self.scale = scale
+        nn.init.kaiming_uniform_(self.down, a=math.sqrt(5))
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Return the update for ``states`` [..., in], shape [..., out]."""
+        return (states.to(self.down.dtype) @ self.down.T) @ (self.up.T * self.scale)
+
+
+def linear_layers(layer: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Yield the projections of one decoder layer under their short names."""
+    for name, module in layer.named_modules():
+        short = name.rsplit(".", 1)[-1]
+        if short in PROJECTIONS:
+            yield short, module
+
+
+class RoleLoRA(nn.Module):
+    """All low-rank updates of one role: ``updates["3_q_proj"]`` belongs to layer 3."""
+
+    def __init__(self, layers: nn.ModuleList, count: int, rank: int, scale: float) -> None:
+        super().__init__()
+        self.updates = nn.ModuleDict()
+        for index in range(count if rank else 0):
+            for name, linear in linear_layers(layers[index]):
+                self.updates[f"{index}_{name}"] = LowRank(
+                    int(linear.in_features),  # type: ignore[arg-type]
+                    int(linear.out_features),  # type: ignore[arg-type]
+                    rank,
+                    scale,
+                )
+
+
+class RoleSwitch:
+    """Hooks that apply the updates of the role that is named in each layer's call."""
+
+    def __init__(self, layers: nn.ModuleList, roles: dict[str, RoleLoRA]) -> None:
+        self._active: str | None = None
+        self._roles = roles
+        self.merged: str | None = None
+        self._handles: list[torch.utils.hooks.RemovableHandle] = []
+        for index, layer in enumerate(layers):
+            self._handles.append(layer.register_forward_pre_hook(self._enter, with_kwargs=True))
+            for name, linear in linear_layers(layer):
+                key = f"{index}_{name}"
+                if any(key in lora.updates for lora in roles.values()):
+                    self._handles.append(linear.register_forward_hook(self._hook(key)))
+
+    def _enter(
+        self, layer: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]
+    ) -> tuple[tuple[object, ...], dict[str, object]]:
+        role = kwargs.pop("role", None)
+        self._active = role if isinstance(role, str) else None
+        return args, kwargs
+
+    def _hook(self, key: str):  # type: ignore[no-untyped-def]
+        def apply(linear: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
+            role = self._active
+            if role is None or role == self.merged:
+                return None
+            updates = self._roles[role].updates
+            if key not in updates:
+                return None
+            return output + updates[key](args[0]).to(output.dtype)
+
+        return apply
+
+    def remove(self) -> None:
+        """Take all hooks off: the base is as it was."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
