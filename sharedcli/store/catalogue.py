@@ -132,6 +132,7 @@ def _connect(path: Path, write: bool) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA cell_size_check = ON")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA {'secure_delete' if write else 'query_only'} = ON")
     except BaseException:

@@ -135,7 +135,7 @@ def disk_error(error: OSError, path: Path, size: int | None = None) -> SharedCLI
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return SharedCLIError(
-            f"no permission to write {path}; choose another place with --store, or change its owner"
+            f"no permission to use {path}; choose another place with --store, or change its owner"
         )
     return SharedCLIError(
         f"writing {path}{wanted} failed: {error.strerror or error}; check the disk and run the "

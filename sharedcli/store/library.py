@@ -1,6 +1,6 @@
 """Changes to the list of documents: forgetting one, renaming one, noting files that failed.
 
-All functions work inside the caller's transaction, which must end with ``rows.seal_library``.
+All functions work inside the caller's transaction.
 """
 
 from __future__ import annotations
@@ -30,12 +30,9 @@ def now() -> str:
 def entries_from(connection: sqlite3.Connection, source: str, sha256: str) -> list[rows.Entry]:
     """Documents that one from ``source`` replaces. Standard input replaces only its equal."""
     raw = rows.encode_text(source)
-    keys = connection.execute(
-        "SELECT key FROM documents WHERE source = ? AND (? <> '-' OR document_sha256 = ?)",
-        (raw, source if source == "-" else "", sha256),
-    ).fetchall()
-    wanted = {key for (key,) in keys}
-    return [entry for entry in rows.entries(connection) if entry.key in wanted]
+    if source == "-":
+        return rows.entries_where(connection, "source = ? AND document_sha256 = ?", raw, sha256)
+    return rows.entries_where(connection, "source = ?", raw)
 
 
 def forget(connection: sqlite3.Connection, gone: Iterable[rows.Entry]) -> list[str]:
@@ -49,7 +46,7 @@ def forget(connection: sqlite3.Connection, gone: Iterable[rows.Entry]) -> list[s
         except CorruptionError:
             rebuild = True  # without its exact text it can only be left out of a new index
         blobs += [blob for blob, _ in rows.segments(connection, entry)]
-        connection.execute("DELETE FROM documents WHERE key = ?", (entry.key,))
+        rows.delete_entry(connection, entry.key)
     if rebuild:
         rebuild_search(connection)
     return blobs
@@ -104,16 +101,3 @@ def failures(connection: sqlite3.Connection) -> list[FailedFile]:
         FailedFile(rows.decode_text(source), rows.decode_text(reason), failed_at)
         for source, reason, failed_at in found
     ]
-
-
-def put_failure(connection: sqlite3.Connection, source: str, reason: str) -> None:
-    """Note that a file could not be indexed; the last reason stays."""
-    connection.execute(
-        "INSERT OR REPLACE INTO failed(source, reason, failed_at) VALUES (?, ?, ?)",
-        (rows.encode_text(source), rows.encode_text(reason), now()),
-    )
-
-
-def drop_failure(connection: sqlite3.Connection, source: str) -> None:
-    """Forget that a file failed."""
-    connection.execute("DELETE FROM failed WHERE source = ?", (rows.encode_text(source),))

@@ -5,6 +5,7 @@ Every function but ``stats`` needs the writer's lock and opens its own writing c
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -34,11 +35,8 @@ def remove(store: Path, doc_ids: Sequence[str]) -> list[str]:
     """Forget documents and remove their blobs at once: the user wants them gone."""
     with _writable(store) as catalogue:
         with catalogue.writing() as connection:
-            gone = [entry for entry in rows.entries(connection) if entry.id in set(doc_ids)]
-            sealed = rows.library_is_sealed(connection)
+            gone = [e for id_ in dict.fromkeys(doc_ids) for e in _by_id(connection, id_)]
             library.retire(connection, library.forget(connection, gone))
-            if sealed or any(entry.record is None for entry in gone):
-                rows.seal_library(connection)
         sweeping.remove_retired(store, catalogue, grace_s=0)
     return [entry.id for entry in gone]
 
@@ -48,7 +46,6 @@ def relocate(store: Path, doc_id: str, changes: dict[str, Any]) -> None:
     with _writable(store) as catalogue, catalogue.writing() as connection:
         entry = rows.entry(connection, doc_id)
         assert entry.record is not None
-        sealed = rows.library_is_sealed(connection)
         if "source" in changes:
             there = library.entries_from(
                 connection, changes["source"], entry.record.document_sha256
@@ -56,42 +53,51 @@ def relocate(store: Path, doc_id: str, changes: dict[str, Any]) -> None:
             others = [other for other in there if other.key != entry.key]
             library.retire(connection, library.forget(connection, others))
         library.update(connection, entry, **changes)
-        if sealed:
-            rows.seal_library(connection)
 
 
 def note_failure(store: Path, source: str, reason: str | None) -> None:
     """Note why a file could not be indexed, or with None forget it."""
     with _writable(store) as catalogue, catalogue.writing() as connection:
-        sealed = rows.library_is_sealed(connection)
         if reason is None:
-            library.drop_failure(connection, source)
+            rows.drop_failure(connection, source)
         else:
-            library.put_failure(connection, source, reason)
-        if sealed:
-            rows.seal_library(connection)
+            rows.put_failure(connection, source, (reason, library.now()))
+
+
+def _by_id(connection: sqlite3.Connection, doc_id: str) -> list[rows.Entry]:
+    return rows.entries_where(connection, "id = ?", doc_id)
 
 
 def collect(store: Path) -> GcReport:
-    """Remove every file that no document needs, and mend what needs no document's file."""
+    """Remove every file that no document needs, and mend what needs no document's file.
+
+    Documents whose record is damaged are dropped: nothing of them can be used or told apart.
+    """
     with _writable(store) as catalogue:
-        retired = sweeping.remove_retired(store, catalogue, grace_s=0)
-        unused = sweeping.remove_unused(store, catalogue)
-        sweeping.end(store)
-        rebuild = not search_index_is_sound(catalogue)
+        catalogue.checkpoint()
+        before = _catalogue_bytes(store)
         with catalogue.writing() as connection:
-            if rebuild:
+            lost = [entry for entry in rows.entries(connection) if entry.record is None]
+            library.retire(connection, library.forget(connection, lost))
+            if rebuild := not search_index_is_sound(connection):
                 library.rebuild_search(connection)
             connection.execute(
                 "DELETE FROM identities WHERE digest NOT IN (SELECT identity FROM documents)"
             )
             rows.seal_library(connection)
-        before = _catalogue_bytes(store)
+        retired = sweeping.remove_retired(store, catalogue, grace_s=0)
+        unused = sweeping.remove_unused(store, catalogue)
+        sweeping.end(store)
         with guarded(catalogue.path):
             catalogue.connection.execute("PRAGMA incremental_vacuum").fetchall()
         catalogue.checkpoint()
         freed = max(0, before - _catalogue_bytes(store))
-    return GcReport(retired.files + unused.files, retired.bytes + unused.bytes + freed, rebuild)
+    return GcReport(
+        files=retired.files + unused.files,
+        bytes=retired.bytes + unused.bytes + freed,
+        rebuilt_search_index=rebuild,
+        dropped=tuple(entry.source for entry in lost),
+    )
 
 
 def stats(store: Path, catalogue: Catalogue) -> StoreStats:
@@ -102,7 +108,10 @@ def stats(store: Path, catalogue: Catalogue) -> StoreStats:
         ).fetchone()
         failed = connection.execute("SELECT count(*) FROM failed").fetchone()[0]
         blobs = {row[0] for row in connection.execute("SELECT blob FROM segments")}
-    sizes = {sha256: path.stat().st_size for sha256, path in BlobFiles(store).all()}
+    sizes: dict[str, int] = {}
+    for sha256, path in BlobFiles(store).all():
+        with suppress(FileNotFoundError):  # a writer may remove one meanwhile
+            sizes[sha256] = path.stat().st_size
     used = {sha256: size for sha256, size in sizes.items() if sha256 in blobs}
     return StoreStats(
         documents=totals[0],

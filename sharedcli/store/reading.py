@@ -59,7 +59,7 @@ def summaries(catalogue: Catalogue, doc_id: str) -> list[Tensor]:
 
 
 def _blob(sizes: Mapping[str, int], row: rows.ChunkRow) -> tuple[str, int]:
-    if row.blob not in sizes:
+    if not isinstance(sizes.get(row.blob), int):
         raise CorruptionError(f"the blob of chunk {row.span.index} is not among its segments")
     return row.blob, sizes[row.blob]
 
@@ -72,8 +72,8 @@ def _blobs(catalogue: Catalogue, entry: rows.Entry) -> Iterator[BlobFiles]:
         yield BlobFiles(store)
     except FileNotFoundError as error:
         with catalogue.reading() as connection:
-            current = {found.key for found in rows.entries(connection)}
-        if entry.key not in current:
+            current = rows.entries_where(connection, "key = ?", entry.key)
+        if not current:
             raise NoStoreError(
                 f"{entry.source} was replaced or removed while it was read; run the same command "
                 "again"

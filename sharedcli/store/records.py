@@ -127,8 +127,9 @@ class CheckReport:
 
 @dataclass(frozen=True)
 class GcReport:
-    """What ``gc`` removed."""
+    """What ``gc`` removed, and the sources of documents that were damaged beyond use."""
 
     files: int
     bytes: int
     rebuilt_search_index: bool = False
+    dropped: tuple[str, ...] = ()

@@ -50,6 +50,7 @@ CREATE TABLE documents (
     record_sha256 TEXT NOT NULL
 );
 CREATE INDEX documents_by_source ON documents(source);
+CREATE INDEX documents_by_content ON documents(document_sha256);
 CREATE TABLE texts (
     document INTEGER PRIMARY KEY REFERENCES documents(key) ON DELETE CASCADE,
     text BLOB NOT NULL,

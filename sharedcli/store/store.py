@@ -128,9 +128,8 @@ class Store:
         for entry in found:
             if entry.record is None:
                 raise CorruptionError(
-                    f"the record of document {entry.id} ({entry.source}) is damaged; run "
-                    f"`sharedcli rm {shlex.quote(entry.id)}`, then `sharedcli index "
-                    f"{shlex.quote(entry.source)}`"
+                    f"the record of {entry.source} is damaged; run "
+                    f"`{rows.repair_command(entry.source)}`, or `sharedcli gc` to drop it"
                 )
         if not sealed:
             raise CorruptionError(
@@ -156,12 +155,19 @@ class Store:
         return selecting.select(self.documents(), selector, one=one)
 
     def find(self, source: str) -> DocumentRecord | None:
-        """Return the document that was read from exactly this path, if there is one."""
-        return next((d for d in self.documents() if d.source == source), None)
+        """Return the document that was read from exactly this path, if there is one.
+
+        One whose record is damaged counts as none: indexing the file again replaces it.
+        """
+        with self._catalogue.reading() as connection:
+            found = rows.entries_where(connection, "source = ?", rows.encode_text(source))
+        return next((entry.record for entry in reversed(found)), None)
 
     def find_content(self, document_sha256: str) -> list[DocumentRecord]:
         """Return the documents made from files with this digest (copies, renamed files)."""
-        return [d for d in self.documents() if d.document_sha256 == document_sha256]
+        with self._catalogue.reading() as connection:
+            found = rows.entries_where(connection, "document_sha256 = ?", document_sha256)
+        return [entry.record for entry in found if entry.record is not None]
 
     def identity(self, doc_id: str) -> TreeIdentity:
         """Return who made a document's tree."""

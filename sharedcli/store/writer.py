@@ -177,9 +177,7 @@ class DocumentWriter:
     def _begin(self) -> None:
         """Put away what this document replaces, and write what is known of it already."""
         connection, document = self._connection, self._document
-        self._was_sealed = rows.library_is_sealed(connection)
         replaced = library.entries_from(connection, document.source, document.sha256)
-        self._was_sealed |= any(entry.record is None for entry in replaced)
         self._replaced_blobs = library.forget(connection, replaced)
         self._id = self._free_id()
         self._segment = Segment(self._id)
@@ -188,8 +186,7 @@ class DocumentWriter:
             "ON CONFLICT(digest) DO UPDATE SET fields = excluded.fields",
             (self._identity.digest, self._identity.to_json()),
         )
-        last = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'documents'")
-        self._key = (last.fetchone() or (0,))[0] + 1
+        self._key = rows.next_key(connection)
         rows.put_entry(connection, self._key, self._draft(), "")
         text = zlib.compress(rows.encode_text(document.text))
         spans = [(page.number, page.label, page.start, page.end) for page in document.pages]
@@ -273,9 +270,7 @@ class DocumentWriter:
         record = self._draft()
         rows.put_entry(connection, self._key, record, seal)
         library.retire(connection, self._replaced_blobs)
-        library.drop_failure(connection, record.source)
-        if self._was_sealed:  # otherwise the loss must stay visible until ``gc`` accepts it
-            rows.seal_library(connection)
+        rows.drop_failure(connection, record.source)
         return record
 
     def _clean_up(self) -> None:
