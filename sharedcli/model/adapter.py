@@ -125,7 +125,7 @@ class Adapter(nn.Module):
             if name in sizes and sizes[name] != value:
                 raise ModelMismatchError(
                     f"the adapter was made for a base with {name} {value}, this one has "
-                    f"{sizes[name]}; use the base it was trained on or train an adapter for this one"
+                    f"{sizes[name]}; use the base it was trained on, or train an adapter for this"
                 )
         self.config = replace(config, base={**sizes, **config.base})
         layers, injected = base.model.layers, config.injected_layers

@@ -110,7 +110,7 @@ def _joined(own: Tensor, slots: Tensor) -> Tensor:
 
 
 def _with_injection(name: str, stock: AttentionFunction) -> AttentionFunction:
-    def forward(
+    def forward(  # noqa: PLR0917 - the signature is the attention interface's
         module: nn.Module,
         query: Tensor,
         key: Tensor,

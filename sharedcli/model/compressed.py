@@ -75,9 +75,13 @@ class CompressedKV:
     def to(self, device: torch.device | str, dtype: torch.dtype) -> CompressedKV:
         """Move to ``device``; keys and values become ``dtype``."""
         return CompressedKV(
-            self.keys.to(device, dtype),
-            self.values.to(device, dtype),
-            *(getattr(self, name).to(device) for name in _INDEX_FIELDS),
+            keys=self.keys.to(device, dtype),
+            values=self.values.to(device, dtype),
+            chunk=self.chunk.to(device),
+            local=self.local.to(device),
+            place=self.place.to(device),
+            chunks=self.chunks.to(device),
+            tokens=self.tokens.to(device),
             valid=None if self.valid is None else self.valid.to(device),
         )
 
@@ -106,19 +110,15 @@ class CompressedKV:
         width = max(context.slots for context in contexts)
         valid = torch.cat([_padded(_valid(context), width, 1) for context in contexts], dim=0)
         return cls(
-            torch.cat([_padded(context.keys, width, 3) for context in contexts], dim=1),
-            torch.cat([_padded(context.values, width, 3) for context in contexts], dim=1),
-            *(
-                torch.cat([_padded(getattr(context, name), width, 1) for context in contexts])
-                for name in ("chunk", "local", "place")
-            ),
-            torch.cat([context.chunks for context in contexts]),
-            torch.cat([context.tokens for context in contexts]),
-            None if bool(valid.all()) else valid,
+            keys=torch.cat([_padded(context.keys, width, 3) for context in contexts], dim=1),
+            values=torch.cat([_padded(context.values, width, 3) for context in contexts], dim=1),
+            chunk=torch.cat([_padded(context.chunk, width, 1) for context in contexts]),
+            local=torch.cat([_padded(context.local, width, 1) for context in contexts]),
+            place=torch.cat([_padded(context.place, width, 1) for context in contexts]),
+            chunks=torch.cat([context.chunks for context in contexts]),
+            tokens=torch.cat([context.tokens for context in contexts]),
+            valid=None if bool(valid.all()) else valid,
         )
-
-
-_INDEX_FIELDS = ("chunk", "local", "place", "chunks", "tokens")
 
 
 def _valid(context: CompressedKV) -> Tensor:

@@ -132,7 +132,7 @@ def dense_weight(linear: Any) -> Tensor:
     if getattr(weight, "quant_state", None) is not None:
         from bitsandbytes.functional import dequantize_4bit
 
-        return dequantize_4bit(weight.data, weight.quant_state)  # type: ignore[no-any-return]
+        return dequantize_4bit(weight.data, weight.quant_state)
     if weight.dtype == torch.int8:
         from bitsandbytes.functional import int8_vectorwise_dequant
 

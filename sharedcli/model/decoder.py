@@ -69,7 +69,7 @@ class Decoder:
     @torch.inference_mode()
     def read(self, tokens: Tensor) -> Tensor:
         """Append ``tokens`` [T] to the running text; return the next token's logits [V]."""
-        logits = self.model(
+        logits: Tensor = self.model(
             tokens[None].to(self.model.device),
             self.injected,
             past=self.cache,
@@ -93,7 +93,7 @@ class Decoder:
         logits = self.read(prompt)
         while len(produced) < max_tokens:
             said = torch.tensor([produced], dtype=torch.long, device=logits.device)
-            scores = processors(said, logits[None])[0]
+            scores = processors(said, logits[None])[0]  # type: ignore[arg-type]
             token = _pick(scores, sampling, generator)
             if token in stop:
                 return

@@ -91,7 +91,8 @@ class RoleSwitch:
             updates = self._roles[role].updates
             if key not in updates:
                 return None
-            return output + updates[key](args[0]).to(output.dtype)
+            update: Tensor = updates[key](args[0])
+            return output + update.to(output.dtype)
 
         return apply
 

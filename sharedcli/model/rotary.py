@@ -11,6 +11,7 @@ here carries it already, so these rotations are pure.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,10 +25,13 @@ class Rotary:
     scaling: float = 1.0
 
     @classmethod
-    def of(cls, backbone: torch.nn.Module) -> Rotary:
+    def of(cls, backbone: Any) -> Rotary:
         """Read the rotation of a Llama-style backbone (its ``rotary_emb``)."""
         embedding = backbone.rotary_emb
-        frequencies = getattr(embedding, "original_inv_freq", embedding.inv_freq)
+        # Dynamic variants change ``inv_freq`` with the length read; the original stays.
+        frequencies = getattr(embedding, "original_inv_freq", None)
+        if frequencies is None:
+            frequencies = embedding.inv_freq
         assert isinstance(frequencies, Tensor)
         return cls(
             frequencies.detach().float(), float(getattr(embedding, "attention_scaling", 1.0))

@@ -77,7 +77,7 @@ class TreeGeometry:
         levels: Levels = "per_node",
         slot_choice: SlotChoice = "first",
     ) -> TreeGeometry:
-        """Geometry whose overall ratio is ``ratio``: the ratio stays when the chunk size changes."""
+        """Geometry of overall ratio ``ratio``: it stays when the chunk size changes."""
         slots = max(1, round(chunk_tokens / (ratio * (depth + 1))))
         return cls(chunk_tokens, depth, slots, levels, slot_choice)
 

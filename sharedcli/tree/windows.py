@@ -7,6 +7,8 @@ and ``k`` are, and the paper's stride where ``k`` divides ``l``.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from sharedcli.tree.context_tree import ContextTree, Node
 
 Window = tuple[int, int]
@@ -15,7 +17,7 @@ Window = tuple[int, int]
 def split_evenly(length: int, parts: int) -> tuple[Window, ...]:
     """Cut ``range(length)`` in ``parts`` half-open windows, none empty; needs parts <= length."""
     edges = [i * length // parts for i in range(parts + 1)]
-    return tuple(zip(edges[:-1], edges[1:], strict=True))
+    return tuple(pairwise(edges))
 
 
 def node_windows(tree: ContextTree, node: Node) -> tuple[Window, ...]:
