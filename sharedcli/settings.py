@@ -182,11 +182,12 @@ def _file_layers(directory: Path, user: Path) -> list[_Layer]:
 def _read(path: Path) -> dict[str, object]:
     try:
         with path.open("rb") as stream:
-            return tomllib.load(stream)
+            content: dict[str, object] = tomllib.load(stream)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not valid TOML ({error}); correct or delete it") from error
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({error.strerror}); check who may") from error
+    return content
 
 
 def _environment_layers(environ: Mapping[str, str]) -> list[_Layer]:

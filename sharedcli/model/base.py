@@ -23,9 +23,11 @@ import torch
 from sharedcli.errors import CorruptionError, ModelMissingError, UsageError
 from sharedcli.model.devices import guard_memory, resolve_attention, resolve_device, resolve_dtype
 from sharedcli.model.digests import file_sha256, weights_sha256
+from sharedcli.model.direct import load_directly
 from sharedcli.model.fetch import OnStep, fetch_default
 from sharedcli.model.folders import read_manifest, verify_folder
 from sharedcli.model.layout import check_modules, check_residual
+from sharedcli.model.lean_import import import_transformers
 from sharedcli.model.quantization import quantization_config, resolve_quantization
 from sharedcli.model.quiet import quiet_transformers
 from sharedcli.model.source import ModelSource, resolve_model
@@ -162,10 +164,15 @@ def load_base(
     attention = resolve_attention(attn_implementation)
     kind = resolve_quantization(quantization, place)
     cache = cache or default_cache()
+    import_transformers()
     folder, weights = _local_folder(source, cache, on_step)
     with quiet_transformers(), guard_memory(f"loading {source.model_id}"):
-        options = {"dtype": number, "attn_implementation": attention}
-        model = _load_model(folder, source, place, options, quantization_config(kind, number))
+        options: dict[str, Any] = {"dtype": number, "attn_implementation": attention}
+        if source.kind in ("default", "gguf") and kind is None:
+            model = load_directly(folder, number, attention).to(place)
+        else:
+            model = _load_model(folder, source, place, options, quantization_config(kind, number))
+        model.eval().requires_grad_(False)
         tokenizer = _load_tokenizer(folder, source)
     identity = BaseIdentity(
         model_id=source.model_id,
@@ -273,7 +280,6 @@ def _load_model(
     except (OSError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UsageError(f"{source.model_id} cannot be loaded ({reason})") from error
-    model.eval().requires_grad_(False)
     if source.kind != "default":
         check_modules(model, source.model_id)
         check_residual(model, source.model_id, device)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 
 @contextmanager
@@ -36,8 +38,7 @@ def quiet_transformers() -> Iterator[None]:
 @contextmanager
 def quiet_gguf() -> Iterator[None]:
     """Silence the GGUF reader's own progress bar, which heeds no setting of ``transformers``."""
-    from transformers import modeling_gguf_pytorch_utils as reader
-
+    reader: Any = importlib.import_module("transformers.modeling_gguf_pytorch_utils")
     bar = getattr(reader, "tqdm", None)
     if bar is None or os.environ.get("SHAREDCLI_DEBUG"):
         yield
