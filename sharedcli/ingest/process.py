@@ -40,6 +40,7 @@ class WorkerProcess:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self.retired = False
+        self.idle = True
         paths = [path for path in sys.path if path and path != _PACKAGE_ROOT]
         # -I and -S: no environment variables, no user or site hooks, no current folder.
         self._process = subprocess.Popen(
@@ -69,8 +70,10 @@ class WorkerProcess:
             LimitError: no message for too long, or the worker ran into its limits.
             UnreadableError: the worker died.
 
-        After an error other than one that the worker reported, the process is dead.
+        The worker can be used again if ``idle`` and ``alive`` are true afterwards; left in
+        mid-document, messages are still under way that must not reach the next document.
         """
+        self.idle = False
         request = {"path": path.hex(), "name": name, "limits": dataclasses.asdict(self._limits)}
         try:
             wire.send(self._stdin, request)
@@ -80,11 +83,13 @@ class WorkerProcess:
         while True:
             message, waited = self._next(min(left, self._limits.seconds))
             left -= waited
+            if "error" in message or "end" in message:
+                self.idle = True
+                self.retired = bool(message.get("retire"))
             if "error" in message:
                 raise _reported(message["error"])
             yield message
             if "end" in message:
-                self.retired = bool(message["end"].get("retire"))
                 return
 
     def _next(self, seconds: float) -> tuple[dict[str, Any], float]:

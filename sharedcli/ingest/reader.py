@@ -128,7 +128,6 @@ class DocumentReader:
         start: dict[str, Any] = {}
         end: dict[str, Any] = {}
         done = 0
-        finished = False
         try:
             for message in worker.messages(path_bytes(path), name, size):
                 if "start" in message:
@@ -141,21 +140,15 @@ class DocumentReader:
                         on_page(done, start.get("total"))
                 else:
                     end = message["end"]
-            finished = True
-        except DocumentError:
-            raise
         except (TypeError, KeyError, ValueError, AttributeError):
             # The worker runs parsers on hostile bytes: what it says is checked, not believed.
             raise UnreadableError(
                 "makes its reader talk nonsense; the file seems damaged"
             ) from None
         finally:
-            # Left in mid-document (an error of ours, Ctrl-C, a callback's exception), the worker
-            # still has messages under way that must not reach the next document.
-            if not finished:
+            # Not idle: a time-out, an error of ours, Ctrl-C, an exception from the callback.
+            if not worker.idle or worker.retired:
                 self.close()
-        if worker.retired:
-            self.close()
         return assembler.finish(
             media_type=str(start.get("media_type")),
             paged=bool(start.get("paged")),

@@ -5,8 +5,10 @@ A message is a JSON object with one of these keys:
     to the worker     {"path": hex of the file name's bytes, "name": str, "limits": {...}}
     from the worker   {"start": {"media_type", "paged", "total"}}
                       {"section": [text, label or null]}
-                      {"end": {"title", "sha256", "warnings", "retire"}}
-                      {"error": [class name, sentence]}
+                      {"end": {"title", "sha256", "warnings"}, "retire": bool}
+                      {"error": [class name, sentence], "retire": bool}
+
+"retire" asks for a new worker: this one has used much memory.
 """
 
 from __future__ import annotations

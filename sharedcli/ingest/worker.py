@@ -22,11 +22,15 @@ from sharedcli.errors import DocumentError, LimitError, UnreadableError
 from sharedcli.ingest import wire
 from sharedcli.ingest.files import open_document, sha256_of, version_of
 from sharedcli.ingest.formats import HEAD_BYTES, detect, reader_for
-from sharedcli.ingest.limits import Limits
+from sharedcli.ingest.limits import MIB, Limits
 from sharedcli.ingest.reading import Reading
 
 _MAX_REQUEST = 1 << 20
 _RETIRE_SHARE = 4  # a worker that ever used more than this part of its memory is replaced
+
+
+class _OwnerGoneError(Exception):
+    """Nobody reads the answers any more."""
 
 
 def main() -> None:
@@ -44,7 +48,7 @@ def main() -> None:
         request = requests.get()
         try:
             _serve(request, answers)
-        except OSError:
+        except _OwnerGoneError:
             os._exit(1)
 
 
@@ -59,27 +63,33 @@ def _listen(requests: queue.SimpleQueue[dict[str, Any]]) -> None:
 def _serve(request: dict[str, Any], answers: BinaryIO) -> None:
     limits = Limits(**request["limits"])
     path = bytes.fromhex(request["path"])
+    kind: type[DocumentError] = UnreadableError
     try:
         _limit_process(limits)
         with open_document(path if os.name == "posix" else os.fsdecode(path), limits) as stream:
             _limit_processor_time(limits, version_of(stream)[0])
             _read(stream, str(request["name"]), limits, answers)
+        return
     except DocumentError as error:
-        wire.send(answers, {"error": [type(error).__name__, str(error)]})
+        kind, sentence = type(error), str(error)
     except MemoryError:
-        message = f"needs more than {limits.memory_bytes >> 20:,} MiB of memory; split it"
-        wire.send(answers, {"error": [LimitError.__name__, message]})
+        kind = LimitError
+        sentence = f"needs more than {limits.memory_bytes / MIB:,.0f} MiB of memory; split it"
     except RecursionError:
-        wire.send(answers, {"error": [LimitError.__name__, "is nested too deeply to be read"]})
-    except OSError as error:
-        if error.filename is None and error.errno is None:
-            raise
-        message = f"cannot be read: {error.strerror}"
-        wire.send(answers, {"error": [UnreadableError.__name__, message]})
+        kind, sentence = LimitError, "is nested too deeply to be read; simplify it"
+    except _OwnerGoneError:
+        raise
     except Exception as error:
         # Any parser bug that a document triggers ends here; the batch goes on.
-        message = f"cannot be read ({type(error).__name__}); the file seems damaged"
-        wire.send(answers, {"error": [UnreadableError.__name__, message]})
+        sentence = f"cannot be read ({type(error).__name__}); the file seems damaged"
+    _send(answers, {"error": [kind.__name__, sentence], "retire": _is_swollen(limits)})
+
+
+def _send(answers: BinaryIO, message: dict[str, Any]) -> None:
+    try:
+        wire.send(answers, message)
+    except OSError:
+        raise _OwnerGoneError from None
 
 
 def _read(stream: BinaryIO, name: str, limits: Limits, answers: BinaryIO) -> None:
@@ -89,22 +99,17 @@ def _read(stream: BinaryIO, name: str, limits: Limits, answers: BinaryIO) -> Non
     stream.seek(0)
     reading: Reading = reader_for(detect(head, name))(stream, limits)
     start = {"media_type": reading.media_type, "paged": reading.paged, "total": reading.total}
-    wire.send(answers, {"start": start})
+    _send(answers, {"start": start})
     length = 0
     for section in reading.sections:
         length += len(section.text)
         if length > 2 * limits.text_chars:
             raise LimitError(f"holds more than {limits.text_chars:,} characters of text; split it")
-        wire.send(answers, {"section": [section.text, section.label]})
+        _send(answers, {"section": [section.text, section.label]})
     if version_of(stream) != version:
         raise UnreadableError("was changed while it was being read; try again")
-    end = {
-        "title": reading.title,
-        "sha256": sha256,
-        "warnings": reading.warnings,
-        "retire": _peak_memory() > limits.memory_bytes // _RETIRE_SHARE,
-    }
-    wire.send(answers, {"end": end})
+    end = {"title": reading.title, "sha256": sha256, "warnings": reading.warnings}
+    _send(answers, {"end": end, "retire": _is_swollen(limits)})
 
 
 def _limit_process(limits: Limits) -> None:
@@ -137,10 +142,12 @@ def _limit_processor_time(limits: Limits, size: int) -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
 
 
-def _peak_memory() -> int:
+def _is_swollen(limits: Limits) -> bool:
+    """Whether this process once used so much memory that the next document should not share it."""
     try:
         import resource
     except ImportError:
-        return 0
+        return False
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return peak * unit > limits.memory_bytes // _RETIRE_SHARE

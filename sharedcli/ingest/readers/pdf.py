@@ -27,8 +27,11 @@ from sharedcli.ingest.limits import Limits
 from sharedcli.ingest.readers.pdf_text import is_torn_table, tidy
 from sharedcli.ingest.reading import Reading, Section
 
-_INVISIBLE = re.compile(rb"(?<![\d.])3\s+Tr\b")
-_MAX_SCANNED_FOR_INVISIBLE = 1 << 22
+# From "3 Tr" to the next mode or the end of the graphics state (ISO 32000-1, 9.3.6).
+_INVISIBLE = re.compile(rb"(?<![\d.])3\s+Tr\b(.*?)(?=(?<![\d.])[0-24-7]\s+Tr\b|\bQ\b|\Z)", re.S)
+_SHOWS_TEXT = re.compile(rb"\bT[jJ]\b")
+_MANY_INVISIBLE_BYTES = 64  # fewer hold a blank that some programs hide
+_MAX_SCANNED_FOR_INVISIBLE = 1 << 20
 _NAMED_PAGES = 5
 
 
@@ -165,11 +168,14 @@ def _letters(text: str) -> int:
 
 
 def _has_invisible_text(page: PageObject) -> bool:
-    """Whether the page's own content switches to text rendering mode 3 (ISO 32000-1, 9.3.6)."""
+    """Whether the page's own content shows text in rendering mode 3: a cheap look, no proof."""
     contents = page.get_contents()
     if contents is None:
         return False
-    return _INVISIBLE.search(contents.get_data()[:_MAX_SCANNED_FOR_INVISIBLE]) is not None
+    return any(
+        len(match[1]) > _MANY_INVISIBLE_BYTES and _SHOWS_TEXT.search(match[1])
+        for match in _INVISIBLE.finditer(contents.get_data()[:_MAX_SCANNED_FOR_INVISIBLE])
+    )
 
 
 def _labels(reader: PdfReader, total: int) -> list[str] | None:

@@ -11,6 +11,7 @@ _NUMBER_LINE = re.compile(r"[\s$€£¥%()\[\]—–\-+.,:/*†\d]*")
 _MIN_TORN_LINES = 8
 _MIN_TORN_SHARE = 0.15
 _MAX_INDENT = 4
+_CENTRED_INDENT = 7  # from here on it is no hierarchy but a centred title or an empty first column
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _INDENT = re.compile(r"^[ \t]{5,}", re.M)
@@ -47,7 +48,11 @@ def tidy(text: str) -> str:
     text = _SOFT_HYPHEN_BREAK.sub("", text)
     # An expression for trailing blanks would take quadratic time on a long run of them.
     text = "\n".join(line.rstrip() for line in text.split("\n"))
-    text = _INDENT.sub(" " * _MAX_INDENT, text)
+    text = _INDENT.sub(_indent, text)
     text = _GAP.sub("  ", text)
     text = _PERCENT_GAP.sub(" ", _SIGN_GAP.sub(" ", text))
     return _BLANK_LINES.sub("\n\n", text).strip("\n")
+
+
+def _indent(match: re.Match[str]) -> str:
+    return "" if len(match[0]) >= _CENTRED_INDENT else " " * _MAX_INDENT
