@@ -1,0 +1,178 @@
+"""Sentence vectors from all-MiniLM-L6-v2: texts in, unit vectors out.
+
+Notable choices:
+- It is a plain BERT run by ``transformers``: mean of the token states, normalised (Reimers and
+  Gurevych, arXiv 1908.10084). The sentence-transformers library would add nothing here.
+- Texts are batched by length, so that hardly any computation goes into padding; the batch holds a
+  bounded number of tokens, so memory is flat for any number of texts.
+- Vectors are float16: half the bytes, and the ranking is the same.
+
+Shapes: E = 384, the vector size; W = ``WINDOWS``, the windows of a passage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sharedcli.model.devices import guard_memory, resolve_device, resolve_dtype
+from sharedcli.model.fetch import OnStep
+from sharedcli.model.folders import read_manifest, verify_folder
+from sharedcli.model.quiet import quiet_transformers
+from sharedcli.retrieve.encoder_files import fetch_encoder, ignore_step
+from sharedcli.retrieve.passages import WINDOWS, cut_windows
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+    from transformers import BertModel
+
+VECTOR_SIZE = 384
+"""Numbers in one vector, E."""
+
+MAX_TOKENS = 256
+"""Word pieces that are read of a text; the model was made for no more."""
+
+_BATCH_TOKENS = 4096
+_BATCH_TEXTS = 64
+_BLOCK_TEXTS = 2048  # tokenised at a time
+
+Progress = Callable[[int, int], None]
+"""Called with texts done and texts in all."""
+
+
+class SentenceEncoder:
+    """A loaded encoder.
+
+    Args:
+        model: the BERT, without pooler.
+        tokenizer: truncation to ``MAX_TOKENS`` is switched on here.
+        device: where it computes.
+    """
+
+    def __init__(self, model: BertModel, tokenizer: Tokenizer, device: torch.device) -> None:
+        self._model = model
+        self._tokenizer = tokenizer
+        self._device = device
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(MAX_TOKENS)
+
+    def encode(
+        self, texts: Sequence[str], on_progress: Progress = lambda _done, _total: None
+    ) -> NDArray[np.float16]:
+        """Return one unit vector per text, float16 of shape [N, E]; an empty text has one too.
+
+        Raises:
+            OutOfMemoryError: not enough memory on the device.
+        """
+        vectors = np.zeros((len(texts), VECTOR_SIZE), dtype=np.float16)
+        done = 0
+        with guard_memory("encoding passages"):
+            for start in range(0, len(texts), _BLOCK_TEXTS):
+                block = list(texts[start : start + _BLOCK_TEXTS])
+                ids = [e.ids for e in self._tokenizer.encode_batch(block)]
+                for batch in _batches([len(i) for i in ids]):
+                    rows = [start + i for i in batch]
+                    vectors[rows] = self._pooled([ids[i] for i in batch])
+                    done += len(batch)
+                    on_progress(done, len(texts))
+        return vectors
+
+    def encode_passages(
+        self, texts: Sequence[str], on_progress: Progress = lambda _done, _total: None
+    ) -> NDArray[np.float16]:
+        """Return the window vectors of each passage, float16 of shape [P, W * E].
+
+        A passage with fewer than W windows has zeros in the places of the missing ones.
+        """
+        spans = [cut_windows(text) for text in texts]
+        windows = [text[a:b] for text, found in zip(texts, spans, strict=True) for a, b in found]
+        places = [
+            (passage, window) for passage, found in enumerate(spans) for window in range(len(found))
+        ]
+        vectors = np.zeros((len(texts), WINDOWS, VECTOR_SIZE), dtype=np.float16)
+        if places:
+            rows, columns = zip(*places, strict=True)
+            vectors[list(rows), list(columns)] = self.encode(windows, on_progress)
+        return vectors.reshape(len(texts), WINDOWS * VECTOR_SIZE)
+
+    @torch.inference_mode()
+    def _pooled(self, ids: list[list[int]]) -> NDArray[np.float16]:
+        """Mean of the last states over each text's own tokens, normalised: [B, T] to [B, E]."""
+        longest = max(len(i) for i in ids)
+        tokens = torch.zeros(len(ids), longest, dtype=torch.long)
+        mask = torch.zeros(len(ids), longest, dtype=torch.long)
+        for row, text in enumerate(ids):
+            tokens[row, : len(text)] = torch.tensor(text)
+            mask[row, : len(text)] = 1
+        tokens, mask = tokens.to(self._device), mask.to(self._device)
+        states = self._model(input_ids=tokens, attention_mask=mask).last_hidden_state.float()
+        weights = mask.unsqueeze(-1).float()
+        mean = (states * weights).sum(1) / weights.sum(1)
+        unit = torch.nn.functional.normalize(mean, dim=-1)
+        vectors: NDArray[np.float16] = unit.to("cpu", torch.float16).numpy()
+        return vectors
+
+
+def load_encoder(
+    cache: Path,
+    *,
+    offline: bool = False,
+    device: str = "auto",
+    dtype: str = "auto",
+    on_step: OnStep = ignore_step,
+) -> SentenceEncoder:
+    """Load the encoder from the cache, fetching it on first use.
+
+    Args:
+        cache: the cache directory.
+        offline: never touch the network.
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+        dtype: "auto", "float32", "bfloat16" or "float16".
+        on_step: told the stages of a fetch.
+
+    Raises:
+        ModelMissingError: not there and offline, or the fetch failed; ranking by full text alone
+            is what callers then fall back to.
+        CorruptionError: the cached files are damaged.
+    """
+    folder = fetch_encoder(cache, offline=offline, on_step=on_step)
+    verify_folder(folder, read_manifest(folder) or {"files": {}}, cache)
+    return read_encoder(folder, device=device, dtype=dtype)
+
+
+def read_encoder(folder: Path, *, device: str = "auto", dtype: str = "auto") -> SentenceEncoder:
+    """Load an encoder from a folder with config.json, model.safetensors and tokenizer.json."""
+    from tokenizers import Tokenizer
+    from transformers import BertModel
+
+    place = resolve_device(device)
+    with quiet_transformers(), guard_memory("loading the sentence encoder"):
+        model = BertModel.from_pretrained(
+            folder,
+            add_pooling_layer=False,
+            dtype=resolve_dtype(dtype, place),
+            attn_implementation="sdpa",
+            local_files_only=True,
+            use_safetensors=True,
+        )
+        model = model.eval().requires_grad_(False).to(place)
+    return SentenceEncoder(model, Tokenizer.from_file(str(folder / "tokenizer.json")), place)
+
+
+def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Group texts of similar length; a batch holds a bounded number of padded tokens."""
+    batch: list[int] = []
+    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if batch and (
+            (len(batch) + 1) * lengths[index] > _BATCH_TOKENS or len(batch) == _BATCH_TEXTS
+        ):
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch

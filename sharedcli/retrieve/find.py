@@ -1,0 +1,67 @@
+"""Read the store's two indexes for a question and return ranked passages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sharedcli.retrieve.lexical import match_expression
+from sharedcli.retrieve.rank import CANDIDATES, RankedPassage, fuse, window_cosines
+from sharedcli.store.records import Passage, PassageHit
+
+
+class PassageIndex(Protocol):
+    """What is read of a store."""
+
+    def search_text(
+        self, match: str, doc_ids: Sequence[str] | None = None, limit: int = 20
+    ) -> list[PassageHit]:
+        """Return the best passages for an FTS5 expression, best first."""
+        ...
+
+    def passages(self, doc_id: str) -> Sequence[Passage]:
+        """Return a document's passages in reading order."""
+        ...
+
+    def passage_vectors(self, doc_ids: Iterable[str]) -> Mapping[str, NDArray[np.float16]]:
+        """Return window vectors per document, [P, W * E]; [P, 0] if indexed without an encoder."""
+        ...
+
+
+class QueryEncoder(Protocol):
+    """What is needed of a sentence encoder."""
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float16]:
+        """Return one unit vector per text, shape [N, E]."""
+        ...
+
+
+def find_passages(
+    index: PassageIndex,
+    question: str,
+    doc_ids: Sequence[str],
+    encoder: QueryEncoder | None,
+    limit: int = CANDIDATES,
+) -> list[RankedPassage]:
+    """Return the passages of the documents that may answer ``question``, best first.
+
+    Args:
+        index: the store.
+        question: as typed.
+        doc_ids: documents to search.
+        encoder: None ranks by full text alone.
+        limit: passages wanted at most.
+    """
+    match = match_expression(question)
+    hits = index.search_text(match, doc_ids, CANDIDATES) if match else []
+    cosines = {}
+    if encoder is not None and question.strip():
+        query = encoder.encode([question])[0]
+        for doc_id, vectors in index.passage_vectors(doc_ids).items():
+            if vectors.size:
+                cosines[doc_id] = window_cosines(query, vectors)
+    named = dict.fromkeys([hit.doc_id for hit in hits] + list(cosines))
+    return fuse(hits, cosines, {doc_id: index.passages(doc_id) for doc_id in named}, limit)

@@ -1,0 +1,57 @@
+"""Turn a question into a full-text expression.
+
+Notable choices:
+- Words are joined by OR: BM25 ranks by how many of the rare ones a passage has. Joined by AND, most
+  natural questions would match nothing.
+- Words of the question form itself ("what", "did", "answer in percent") are dropped: they are rare
+  enough in reports to win.
+- Every word is quoted, so nothing that a user types is read as FTS5 syntax.
+- A fiscal year is searched as a plain year too: "FY2022", "FY22" -> 2022.
+
+Stemming is the index's business (porter). Stop words are English; other languages lose only them.
+"""
+
+from __future__ import annotations
+
+import re
+
+from sharedcli.retrieve.vocabulary import document_phrases
+from sharedcli.store.fulltext import quote_term
+
+MAX_TERMS = 64
+"""Words and phrases in one expression at most; a pasted page must not become one huge query."""
+
+_WORD = re.compile(r"\w+(?:[&'’]\w+)*")
+_FISCAL_YEAR = re.compile(r"fy'?(?:20)?(\d\d)")
+_STOP_TEXT = """
+a about above after again against all also am an and any are as at be because been before being
+below between both but by can cannot could did do does doing down during each few for from
+further had has have having he her here hers him his how i if in into is it its itself just me
+more most my no nor not now of off on once only or other our ours out over own per please same
+she should so some such than that the their them then there these they this those through to too
+under until up us very was we were what when where which while who whom whose why will with
+would you your yours answer base based give given primarily provided question respond response
+round state using
+"""
+_STOP_WORDS = frozenset(_STOP_TEXT.split())
+
+
+def query_terms(question: str) -> list[str]:
+    """Return the question's words in lower case, without stop words and repetition, in order.
+
+    A question of stop words alone keeps them.
+    """
+    words = [word.lower().replace("’", "'") for word in _WORD.findall(question)]
+    words = [word.removesuffix("'s") for word in words]
+    chosen = [word for word in words if word not in _STOP_WORDS and len(word) > 1] or words
+    years = [f"20{year[1]}" for word in chosen if (year := _FISCAL_YEAR.fullmatch(word))]
+    return list(dict.fromkeys(chosen + years))
+
+
+def match_expression(question: str) -> str:
+    """Return an FTS5 expression for the passages that may answer ``question``.
+
+    Empty if the question holds no letter or digit: then there is nothing to search for.
+    """
+    terms = [*query_terms(question)[: MAX_TERMS // 2], *document_phrases(question)]
+    return " OR ".join(quote_term(term) for term in dict.fromkeys(terms[:MAX_TERMS]))

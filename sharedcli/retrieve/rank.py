@@ -1,0 +1,141 @@
+"""Fuse full-text and vector ranking into one list of passages.
+
+Notable choices:
+- The score is ``bm25 / best bm25 + 1.5 * cosine``, divided by 2.5 so that it lies between 0 and 1.
+  A mix of scores keeps how far ahead the first passage is, which a fusion of ranks throws away;
+  ``docs/concepts/retrieval.md`` has the comparison.
+- A passage's cosine is that of its best window: what answers a question is rarely 180 words long.
+- Each passage keeps its own two scores and ranks, so that a citation can say why it is there.
+
+Shapes: E vector size, W windows per passage, P passages of a document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sharedcli.store.records import Passage, PassageHit
+
+COSINE_WEIGHT = 1.5
+"""Weight of the cosine against the normalised BM25, whose weight is 1."""
+
+CANDIDATES = 200
+"""Best passages of either ranking that are fused."""
+
+Scores = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class RankedPassage:
+    """A passage with what speaks for it.
+
+    Attributes:
+        doc_id: the document it is in.
+        passage: ordinal, page and character span.
+        score: fused, between 0 and 1; comparable within one question only.
+        bm25: of the full-text search; None if the passage was not among its candidates.
+        cosine: between -1 and 1, of the best window; None if the passage has no vectors.
+        lexical_rank, dense_rank: counted from 1; None where there is no such score.
+    """
+
+    doc_id: str
+    passage: Passage
+    score: float
+    bm25: float | None = None
+    cosine: float | None = None
+    lexical_rank: int | None = None
+    dense_rank: int | None = None
+
+
+def window_cosines(query: NDArray[np.floating], vectors: NDArray[np.floating]) -> Scores:
+    """Return the cosine of each passage's best window with the query.
+
+    Args:
+        query: unit vector, shape [E].
+        vectors: unit vectors side by side, zeros where there is no window, shape [P, W * E].
+
+    Returns:
+        float32 of shape [P].
+
+    Raises:
+        ValueError: the width of ``vectors`` is not a multiple of E.
+    """
+    passages, width = vectors.shape
+    if width % len(query):
+        raise ValueError(f"vectors of width {width} do not hold windows of {len(query)} numbers")
+    windows = vectors.reshape(passages, width // len(query), len(query)).astype(np.float32)
+    cosines = windows @ query.astype(np.float32)
+    cosines[~windows.any(axis=-1)] = -1.0  # an absent window must not beat a dissimilar one
+    best: Scores = cosines.max(axis=1, initial=-1.0)
+    return best
+
+
+def fuse(
+    hits: Sequence[PassageHit],
+    cosines: Mapping[str, Scores],
+    passages: Mapping[str, Sequence[Passage]],
+    limit: int,
+) -> list[RankedPassage]:
+    """Return the ``limit`` best passages, best first; equal scores in reading order.
+
+    Args:
+        hits: of the full-text search, best first.
+        cosines: per document with vectors, one cosine per passage.
+        passages: of every document that ``hits`` or ``cosines`` name.
+        limit: passages wanted at most.
+    """
+    bm25 = {(hit.doc_id, hit.ordinal): hit.bm25 for hit in hits}
+    lexical_ranks = {place: rank for rank, place in enumerate(bm25, start=1)}
+    dense_ranks = _dense_ranks(cosines)
+    best = max(bm25.values(), default=0.0)
+    unknown = _typical_cosine(bm25, cosines)
+    ranked = []
+    for doc_id, ordinal in {**bm25, **dict.fromkeys(dense_ranks)}:
+        place = (doc_id, ordinal)
+        cosine = float(cosines[doc_id][ordinal]) if doc_id in cosines else None
+        lexical = bm25.get(place, 0.0) / best if best > 0 else 0.0
+        mixed = lexical + COSINE_WEIGHT * max(0.0, unknown if cosine is None else cosine)
+        ranked.append(
+            RankedPassage(
+                doc_id=doc_id,
+                passage=passages[doc_id][ordinal],
+                score=mixed / (1 + COSINE_WEIGHT) if cosines else lexical,
+                bm25=bm25.get(place),
+                cosine=cosine,
+                lexical_rank=lexical_ranks.get(place),
+                dense_rank=dense_ranks.get(place),
+            )
+        )
+    ranked.sort(key=lambda hit: (-hit.score, hit.doc_id, hit.passage.ordinal))
+    return ranked[:limit]
+
+
+def best_pages(ranked: Sequence[RankedPassage], limit: int) -> list[tuple[str, int]]:
+    """Return the first ``limit`` distinct pages, as (document, page number), best first."""
+    pages = dict.fromkeys((hit.doc_id, hit.passage.page) for hit in ranked)
+    return list(pages)[:limit]
+
+
+def _dense_ranks(cosines: Mapping[str, Scores]) -> dict[tuple[str, int], int]:
+    """The ``CANDIDATES`` passages with the largest cosines over all documents, with their ranks."""
+    places = [
+        (doc_id, ordinal) for doc_id, found in cosines.items() for ordinal in range(len(found))
+    ]
+    if not places:
+        return {}
+    order = np.argsort(-np.concatenate(list(cosines.values())), kind="stable")[:CANDIDATES]
+    return {places[at]: rank for rank, at in enumerate(order.tolist(), start=1)}
+
+
+def _typical_cosine(bm25: Mapping[tuple[str, int], float], cosines: Mapping[str, Scores]) -> float:
+    """Mean cosine of the full-text hits that have vectors.
+
+    It stands in for the cosine of passages without vectors, so that a document indexed without the
+    encoder is neither preferred nor buried.
+    """
+    known = [float(cosines[doc_id][at]) for doc_id, at in bm25 if doc_id in cosines]
+    return sum(known) / len(known) if known else 0.0

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sharedcli.ingest.document import Document, Page
+from sharedcli.retrieve.find import find_passages
+from sharedcli.retrieve.passages import cut_passages
+from sharedcli.store.fulltext import index_passages
+from sharedcli.store.records import Passage, PassageHit
+
+TEXTS = {
+    "ships": ["The harbour closes at nine.", "Pilots board tankers near the lighthouse."],
+    "taxes": ["The effective tax rate was 23 percent.", "Dividends were paid in March."],
+}
+
+
+class Index:
+    """Passages of a few pages, searched with FTS5 as the store does it."""
+
+    def __init__(self, vectors: dict[str, np.ndarray] | None = None) -> None:
+        import sqlite3
+
+        self.connection = sqlite3.connect(":memory:")
+        self.connection.execute("CREATE VIRTUAL TABLE passage_text USING fts5(text)")
+        self.keys = dict(enumerate(TEXTS, start=1))
+        self.cut: dict[str, list[Passage]] = {}
+        for key, doc_id in self.keys.items():
+            text, pages = "", []
+            for number, page in enumerate(TEXTS[doc_id], start=1):
+                pages.append(Page(number, None, len(text), len(text) + len(page)))
+                text += page
+            document = Document("x", "x", "text/plain", "0" * 64, text, tuple(pages))
+            self.cut[doc_id] = cut_passages(document)
+            index_passages(self.connection, key, text, self.cut[doc_id])
+        self.vectors = vectors or {}
+
+    def search_text(
+        self, match: str, doc_ids: Sequence[str] | None = None, limit: int = 20
+    ) -> list[PassageHit]:
+        rows = self.connection.execute(
+            "SELECT rowid, -bm25(passage_text) FROM passage_text WHERE passage_text MATCH ? "
+            "ORDER BY 2 DESC LIMIT ?",
+            (match, limit),
+        )
+        hits = [PassageHit(self.keys[row >> 20], row & 0xFFFFF, score) for row, score in rows]
+        return [hit for hit in hits if doc_ids is None or hit.doc_id in doc_ids]
+
+    def passages(self, doc_id: str) -> Sequence[Passage]:
+        return self.cut[doc_id]
+
+    def passage_vectors(self, doc_ids: Iterable[str]) -> dict[str, np.ndarray]:
+        empty = np.zeros((2, 0), dtype=np.float16)
+        return {doc_id: self.vectors.get(doc_id, empty) for doc_id in doc_ids}
+
+
+class Encoder:
+    """Points every question in the first direction."""
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        return np.array([[1.0, 0.0]] * len(texts), dtype=np.float16)
+
+
+def test_full_text_alone_finds_the_page() -> None:
+    ranked = find_passages(Index(), "What is the effective tax rate?", list(TEXTS), None)
+    assert [(hit.doc_id, hit.passage.page) for hit in ranked] == [("taxes", 1)]
+    assert ranked[0].cosine is None
+
+
+def test_vectors_find_what_shares_no_word() -> None:
+    vectors = {"ships": np.array([[0, 1, 0, 0], [0.1, 0.9, 0.9, 0.1]], dtype=np.float16)}
+    ranked = find_passages(Index(vectors), "maritime guidance", ["ships"], Encoder())
+    assert [hit.passage.page for hit in ranked] == [2, 1]
+    assert ranked[0].cosine == pytest.approx(0.9, abs=1e-3)
+
+
+def test_only_the_chosen_documents_are_searched() -> None:
+    assert find_passages(Index(), "effective tax rate", ["ships"], None) == []
+
+
+@pytest.mark.parametrize("question", ["", "   ", "?!", '"'])
+def test_a_question_without_words_finds_nothing(question: str) -> None:
+    assert find_passages(Index(), question, list(TEXTS), None) == []
+
+
+def test_documents_indexed_without_an_encoder_are_searched_by_text() -> None:
+    ranked = find_passages(Index(), "lighthouse", list(TEXTS), Encoder())
+    assert [(hit.doc_id, hit.passage.page) for hit in ranked] == [("ships", 2)]
+
+
+def test_a_real_store_has_this_interface(tmp_path: Path) -> None:
+    from sharedcli.store import store
+
+    for name in ("search_text", "passages", "passage_vectors"):
+        assert callable(getattr(store.Store, name))

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sharedcli.retrieve.lexical import MAX_TERMS, match_expression, query_terms
+from sharedcli.retrieve.vocabulary import document_phrases
+
+
+@pytest.fixture(scope="module")
+def index() -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:")
+    connection.execute("CREATE VIRTUAL TABLE p USING fts5(text, tokenize='porter unicode61')")
+    connection.executemany(
+        "INSERT INTO p(rowid, text) VALUES (?, ?)",
+        [
+            (1, "Purchases of property, plant and equipment were 5 in 2022"),
+            (2, "The weather was fine and what did they do"),
+            (3, "Total current assets 10, total current liabilities 4"),
+        ],
+    )
+    return connection
+
+
+def found(index: sqlite3.Connection, question: str) -> list[int]:
+    query = "SELECT rowid FROM p WHERE p MATCH ? ORDER BY bm25(p)"
+    return [row[0] for row in index.execute(query, (match_expression(question),))]
+
+
+@given(question=st.text(max_size=200) | st.text(alphabet="\"'*^():- ANDORNEAR{}+,\0a", max_size=60))
+def test_no_question_is_read_as_syntax(index: sqlite3.Connection, question: str) -> None:
+    expression = match_expression(question)
+    if expression:
+        index.execute("SELECT rowid FROM p WHERE p MATCH ?", (expression,)).fetchall()
+    else:
+        assert not any(character.isalnum() for character in question)
+
+
+@given(st.lists(st.text(alphabet="abcdefgh", min_size=2, max_size=8), max_size=500))
+def test_the_number_of_terms_is_bounded(words: list[str]) -> None:
+    assert match_expression(" ".join(words)).count('"') <= 2 * MAX_TERMS
+
+
+def test_stop_words_go_and_repetitions_too() -> None:
+    assert query_terms("What did the company's debt do to its Debt?") == ["company", "debt"]
+
+
+def test_a_question_of_stop_words_alone_keeps_them(index: sqlite3.Connection) -> None:
+    assert query_terms("What is it?") == ["what", "is", "it"]
+    assert found(index, "what did they do") == [2]
+
+
+def test_fiscal_years_are_searched_as_plain_years(index: sqlite3.Connection) -> None:
+    assert query_terms("FY2022 or FY19") == ["fy2022", "fy19", "2022", "2019"]
+    assert found(index, "Anything in FY2022?") == [1]
+
+
+def test_a_ratio_finds_the_lines_it_is_computed_from(index: sqlite3.Connection) -> None:
+    assert found(index, "Does it have positive working capital?") == [3]
+    assert found(index, "How high was capex?") == [1]
+
+
+@pytest.mark.parametrize(
+    ("question", "phrase"),
+    [
+        ("EBITDA margin", "depreciation and amortization"),
+        ("What was R&D spending?", "research and development"),
+        ("pp&e", "property, plant and equipment"),
+        ("Is it capital-intensive?", "total assets"),
+        ("the P&L statement", "consolidated statements of income"),
+        ("worst topline", "net sales"),
+    ],
+)
+def test_phrases_of_documents_are_added(question: str, phrase: str) -> None:
+    assert phrase in document_phrases(question)
+
+
+@pytest.mark.parametrize("question", ["Who wrote the letter?", "AR&DX", "the shoemaker's feps"])
+def test_other_words_add_nothing(question: str) -> None:
+    assert document_phrases(question) == []
+
+
+def test_a_phrase_named_twice_is_added_once() -> None:
+    phrases = document_phrases("capex and capital expenditures and free cash flow")
+    assert len(phrases) == len(set(phrases))
+    assert phrases.count("capital expenditures") == 1

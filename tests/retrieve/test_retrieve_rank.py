@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sharedcli.retrieve.rank import COSINE_WEIGHT, best_pages, fuse, window_cosines
+from sharedcli.store.records import Passage, PassageHit
+
+PASSAGES = {
+    "a": [Passage(i, i + 1, 10 * i, 10 * i + 9) for i in range(4)],
+    "b": [Passage(i, 1, 10 * i, 10 * i + 9) for i in range(3)],
+}
+
+
+def cosines(*values: float) -> np.ndarray:
+    return np.array(values, dtype=np.float32)
+
+
+def test_best_window_counts_and_missing_ones_do_not() -> None:
+    query = np.array([1.0, 0.0])
+    vectors = np.array([[0.0, 1.0, 0.6, 0.8], [-1.0, 0.0, 0.0, 0.0], [0.0] * 4], dtype=np.float16)
+    assert window_cosines(query, vectors) == pytest.approx([0.6, -1.0, -1.0], abs=1e-3)
+
+
+def test_vectors_of_another_width_are_refused() -> None:
+    with pytest.raises(ValueError, match="width 6"):
+        window_cosines(np.ones(4), np.ones((2, 6)))
+
+
+def test_no_passages_have_no_cosines() -> None:
+    assert window_cosines(np.ones(4), np.ones((0, 8))).shape == (0,)
+
+
+def test_scores_mix_both_rankings_and_say_where_they_come_from() -> None:
+    hits = [PassageHit("a", 2, 8.0), PassageHit("a", 0, 4.0)]
+    ranked = fuse(hits, {"a": cosines(0.9, 0.1, 0.2, 0.4)}, PASSAGES, 10)
+    assert [hit.passage.ordinal for hit in ranked] == [0, 2, 3, 1]
+    first = ranked[0]
+    assert first.score == pytest.approx((0.5 + COSINE_WEIGHT * 0.9) / (1 + COSINE_WEIGHT))
+    assert (first.bm25, first.lexical_rank, first.dense_rank) == (4.0, 2, 1)
+    assert first.cosine == pytest.approx(0.9)
+    last = ranked[-1]
+    assert (last.bm25, last.lexical_rank, last.dense_rank) == (None, None, 4)
+    assert all(0 <= hit.score <= 1 for hit in ranked)
+
+
+def test_without_vectors_full_text_decides() -> None:
+    hits = [PassageHit("b", 1, 2.0), PassageHit("a", 3, 1.0)]
+    ranked = fuse(hits, {}, PASSAGES, 10)
+    assert [(hit.doc_id, hit.score, hit.cosine) for hit in ranked] == [
+        ("b", 1, None),
+        ("a", 0.5, None),
+    ]
+
+
+def test_without_hits_vectors_decide() -> None:
+    ranked = fuse([], {"b": cosines(0.1, 0.7, -0.3)}, PASSAGES, 2)
+    assert [hit.passage.ordinal for hit in ranked] == [1, 0]
+
+
+def test_a_document_without_vectors_is_not_buried() -> None:
+    hits = [PassageHit("a", 0, 9.0), PassageHit("b", 0, 5.0)]
+    ranked = fuse(hits, {"b": cosines(0.6, 0.5, 0.1)}, PASSAGES, 10)
+    assert ranked[0].doc_id == "a"
+    assert ranked[0].cosine is None
+
+
+def test_nothing_found_is_an_empty_list() -> None:
+    assert fuse([], {}, {}, 10) == []
+    assert fuse([], {"a": cosines()}, {"a": []}, 10) == []
+
+
+def test_equal_scores_come_in_reading_order() -> None:
+    ranked = fuse([], {"b": cosines(0.5, 0.5, 0.5), "a": cosines(0.5, 0.5, 0.5, 0.5)}, PASSAGES, 9)
+    places = [(hit.doc_id, hit.passage.ordinal) for hit in ranked]
+    assert places == sorted(places)
+
+
+def test_pages_are_counted_once() -> None:
+    ranked = fuse([], {"b": cosines(0.5, 0.4, 0.3), "a": cosines(0.45, 0.1, 0.1, 0.1)}, PASSAGES, 9)
+    assert best_pages(ranked, 2) == [("b", 1), ("a", 1)]
