@@ -3,8 +3,7 @@
 Notable choices:
 - Blob files are hashed whole, and each tensor against its own seal; the catalogue goes through
   SQLite's own check and then row by row through the seals.
-- The full-text index has no digest (SQLite rewrites it as it grows); it is compared, word by word,
-  with one made anew in memory from the verified text.
+- The full-text index is compared with one made anew; see ``fulltext_check``.
 """
 
 from __future__ import annotations
@@ -13,11 +12,10 @@ import sqlite3
 import zlib
 from collections.abc import Callable
 from contextlib import closing, suppress
-from itertools import zip_longest
 from pathlib import Path
 
 from sharedcli.errors import CorruptionError, SharedCLIError
-from sharedcli.store import fulltext, library, rows, schema, sweeping
+from sharedcli.store import fulltext_check, rows, schema, sweeping
 from sharedcli.store.blobs import BlobFiles
 from sharedcli.store.catalogue import Catalogue
 from sharedcli.store.records import CheckReport, Damage
@@ -108,7 +106,7 @@ class _Check:
                 self.problems.append(f"the catalogue's table {line} is damaged")
             # What a damaged document's passages were cannot be known; it is named by itself.
             with suppress(CorruptionError):
-                if not _index_matches_text(connection):
+                if not fulltext_check.index_matches_text(connection):
                     self.problems.append(
                         "the full-text index is damaged; run `sharedcli gc` to make it anew"
                     )
@@ -138,46 +136,6 @@ def check(store: Path, catalogue: Catalogue, progress: Progress | None = None) -
         tuple(state.problems),
         unused,
     )
-
-
-def search_index_is_sound(connection: sqlite3.Connection) -> bool:
-    """Tell whether the full-text index is just what the stored text makes."""
-    try:
-        return _index_matches_text(connection)
-    except CorruptionError:
-        return False
-
-
-def _index_matches_text(connection: sqlite3.Connection) -> bool:
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
-        for statement in schema.FULL_TEXT_TABLES:
-            fresh.execute(statement)
-        for entry in list(rows.entries(connection)):
-            text, _ = rows.text(connection, entry)
-            fulltext.index_passages(fresh, entry.key, text, library.passages(connection, entry))
-        try:
-            return _same_index(connection, fresh)
-        except sqlite3.DatabaseError:
-            return False
-
-
-_INDEX_CONTENT = (
-    "SELECT term, doc, offset FROM passage_words",
-    "SELECT id, sz FROM passage_text_docsize ORDER BY id",
-    "SELECT rtrim(hex(block), '0') FROM passage_text_data WHERE id = 1",
-)
-"""Every occurrence of every word; the lengths of passages; the totals that BM25 divides by."""
-
-
-def _same_index(stored: sqlite3.Connection, fresh: sqlite3.Connection) -> bool:
-    for query in _INDEX_CONTENT:
-        for one, other in zip_longest(stored.execute(query), fresh.execute(query)):
-            if one != other:
-                return False
-    # The scan above walks all pages; a search finds its page through another table.
-    words = fresh.execute("SELECT term, count(*) FROM passage_words GROUP BY term")
-    seek = "SELECT count(*) FROM passage_words WHERE term = ?"
-    return all(stored.execute(seek, (word,)).fetchone()[0] == count for word, count in words)
 
 
 def _schema_changes(connection: sqlite3.Connection) -> list[str]:

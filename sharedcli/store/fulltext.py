@@ -45,6 +45,11 @@ def forget_passages(
     )
 
 
+def settle(connection: sqlite3.Connection) -> None:
+    """Merge the index into one piece: until then it still holds the words it has forgotten."""
+    connection.execute("INSERT INTO passage_text(passage_text) VALUES ('optimize')")
+
+
 def clear(connection: sqlite3.Connection) -> None:
     """Empty the index."""
     connection.execute("INSERT INTO passage_text(passage_text) VALUES ('delete-all')")

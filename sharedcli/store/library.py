@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from sharedcli.errors import CorruptionError
 from sharedcli.store import fulltext, rows
+from sharedcli.store.digests import is_sha256
 from sharedcli.store.records import FailedFile, Passage
 from sharedcli.store.spans import INT32
 
@@ -82,7 +83,7 @@ def retire(connection: sqlite3.Connection, blobs: Iterable[str]) -> None:
     """Note blobs that no document names any more, to be removed later."""
     connection.executemany(
         "INSERT OR REPLACE INTO retired(blob, since) VALUES (?, ?)",
-        ((blob, time.time()) for blob in blobs),
+        ((blob, time.time()) for blob in blobs if is_sha256(blob)),
     )
     connection.execute("DELETE FROM retired WHERE blob IN (SELECT blob FROM segments)")
 

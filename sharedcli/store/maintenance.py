@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from sharedcli.errors import SharedCLIError
-from sharedcli.store import durable, library, rows, sweeping
+from sharedcli.store import durable, fulltext, library, rows, sweeping
 from sharedcli.store.blobs import BlobFiles
 from sharedcli.store.catalogue import CATALOGUE, Catalogue, guarded
-from sharedcli.store.checking import search_index_is_sound
+from sharedcli.store.fulltext_check import search_index_is_sound
 from sharedcli.store.records import GcReport, StoreStats
 
 
@@ -37,6 +37,7 @@ def remove(store: Path, doc_ids: Sequence[str]) -> list[str]:
         with catalogue.writing() as connection:
             gone = [e for id_ in dict.fromkeys(doc_ids) for e in _by_id(connection, id_)]
             library.retire(connection, library.forget(connection, gone))
+            fulltext.settle(connection)
         sweeping.remove_retired(store, catalogue, grace_s=0)
     return [entry.id for entry in gone]
 
@@ -81,6 +82,7 @@ def collect(store: Path) -> GcReport:
             library.retire(connection, library.forget(connection, lost))
             if rebuild := not search_index_is_sound(connection):
                 library.rebuild_search(connection)
+            fulltext.settle(connection)
             connection.execute(
                 "DELETE FROM identities WHERE digest NOT IN (SELECT identity FROM documents)"
             )

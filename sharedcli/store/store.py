@@ -25,11 +25,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from sharedcli.errors import CorruptionError, ModelMismatchError, UsageError
+from sharedcli.errors import CorruptionError, ModelMismatchError, NoStoreError, UsageError
 from sharedcli.ingest.document import Document
 from sharedcli.store import catalogue as catalogues
 from sharedcli.store import durable, fulltext, rows, schema, selecting
-from sharedcli.store.blobs import BLOBS, TEMPORARY
+from sharedcli.store.blobs import BLOBS, TEMPORARY, BlobFiles
 from sharedcli.store.catalogue import CATALOGUE, Catalogue
 from sharedcli.store.identity import TreeIdentity
 from sharedcli.store.locking import WriterLock
@@ -88,13 +88,16 @@ class Store:
                 raise UsageError(f"{path} is not a directory; choose another place with --store")
             absent = not (path / CATALOGUE).exists()
         lock = WriterLock(path, lock_timeout)
-        if create and (absent or _version(path) == 0):
+        if absent or _version(path) == 0:
+            _refuse_if_robbed(path)
+            if not create:
+                raise NoStoreError(f"no store at {path}; make one with `sharedcli index FILE`")
             with durable.translated(path):
                 for directory in (path, path / BLOBS, path / TEMPORARY):
                     durable.disk.make_directory(directory)
             with lock.held():
                 catalogues.create(path)
-        elif not absent and 0 < _version(path) < schema.FORMAT_VERSION:
+        elif _version(path) < schema.FORMAT_VERSION:
             with lock.held():
                 catalogues.upgrade(path)
         return cls(path, lock)
@@ -366,6 +369,15 @@ class Store:
         """
         with self._catalogue.reading() as connection:
             return fulltext.search(connection, match, doc_ids, limit)
+
+
+def _refuse_if_robbed(path: Path) -> None:
+    """An empty catalogue among blobs was not always empty: starting anew would drop documents."""
+    if next(BlobFiles(path).all(), None) is not None:
+        raise CorruptionError(
+            f"the catalogue in {path} is missing or empty, but trees are stored there; bring it "
+            "back from a copy, or delete the directory and index the files again"
+        )
 
 
 def _version(path: Path) -> int:

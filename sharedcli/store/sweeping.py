@@ -18,6 +18,7 @@ from pathlib import Path
 from sharedcli.store import durable
 from sharedcli.store.blobs import TEMPORARY, BlobFiles
 from sharedcli.store.catalogue import Catalogue
+from sharedcli.store.digests import is_sha256
 from sharedcli.store.records import GcReport
 
 GRACE_S = 600.0
@@ -79,7 +80,7 @@ def remove_retired(store: Path, catalogue: Catalogue, grace_s: float) -> GcRepor
         ]
     if not expired:
         return GcReport(0, 0)
-    freed = [size for blob in expired if (size := blobs.remove(blob))]
+    freed = [size for blob in expired if is_sha256(blob) and (size := blobs.remove(blob))]
     with catalogue.writing() as connection:
         connection.executemany("DELETE FROM retired WHERE blob = ?", ((b,) for b in expired))
     return GcReport(len(freed), sum(freed))
