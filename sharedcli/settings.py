@@ -38,7 +38,13 @@ PROJECT_FILE = "sharedcli.toml"
 USER_FILE = "config.toml"
 
 _PATHS = ("store", "cache")
-_COLORS = ("auto", "always", "never")
+_CHOICES = {
+    "color": ("auto", "always", "never"),
+    "inject": ("auto", "always", "never"),
+    "slot_format": ("int8", "int4", "bfloat16", "float16", "float32"),
+    "levels": ("per_node", "nested"),
+    "slot_choice": ("first", "last", "mean", "pooled"),
+}
 _OTHER_VARIABLES = ("SHAREDCLI_HOME", "SHAREDCLI_DEBUG")
 _TRUE = ("1", "true", "yes", "on")
 _FALSE = ("0", "false", "no", "off")
@@ -49,6 +55,9 @@ _NUMBERS: dict[str, tuple[type[int] | type[float], Callable[[float], bool], str]
     "temperature": (float, lambda n: n >= 0, "a number, 0 or more"),
     "top_p": (float, lambda n: 0 < n <= 1, "a number above 0 and at most 1"),
     "seed": (int, lambda n: 0 <= n < 2**63, "a whole number, 0 or more"),
+    "chunk_tokens": (int, lambda n: n >= 2, "a whole number of tokens, 2 or more"),
+    "depth": (int, lambda n: 1 <= n <= 10, "a whole number from 1 to 10"),
+    "slots_per_node": (int, lambda n: n >= 1, "a whole number, 1 or more"),
 }
 _Layer = tuple[Mapping[str, object], str, "Path | None"]  # values, origin, folder of the file
 
@@ -100,6 +109,10 @@ class Settings:
         temperature: 0 is greedy.
         top_p: nucleus of the sampling.
         seed: of the sampling.
+        inject: "auto" (where a trained adapter is there), "always" or "never".
+        slot_format: "int8", "int4", "bfloat16", "float16" or "float32": how slots are stored.
+        chunk_tokens, depth, slots_per_node, levels, slot_choice: the tree's geometry; None is the
+            adapter's.
         color: "auto", "always" or "never".
         origins: where each value came from, by name; what is not in it is a default.
     """
@@ -120,6 +133,13 @@ class Settings:
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int = 0
+    inject: str = "auto"
+    slot_format: str = "int8"
+    chunk_tokens: int | None = None
+    depth: int | None = None
+    slots_per_node: int | None = None
+    levels: str | None = None
+    slot_choice: str | None = None
     color: str = "auto"
     origins: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
@@ -266,8 +286,8 @@ def _text(name: str, value: object, folder: Path | None) -> str | None:
         return None
     if not text:
         raise ValueError("give a value, or leave it out")
-    if name == "color" and text not in _COLORS:
-        raise ValueError("give one of " + ", ".join(_COLORS))
+    if name in _CHOICES and text not in _CHOICES[name]:
+        raise ValueError("give one of " + ", ".join(_CHOICES[name]))
     if folder is not None and name in ("model", "adapter") and text.startswith(("./", "../")):
         return str(folder / text)
     return text

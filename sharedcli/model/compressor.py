@@ -22,9 +22,9 @@ from torch import Tensor
 
 from sharedcli.model.compressed import CompressedKV
 from sharedcli.model.sharedllm import Encoded, SharedLLM
-from sharedcli.model.slots import choose_slots
+from sharedcli.model.slots import choose_slots, derive_slots, kept_offsets
 from sharedcli.tree.context_tree import ContextTree, Node
-from sharedcli.tree.windows import node_windows
+from sharedcli.tree.windows import inner_groups, leaf_windows
 
 Frontier = tuple[Node, ...]
 
@@ -107,9 +107,17 @@ class Compressor:
     @torch.inference_mode()
     def compress_chunk(self, tokens: Tensor, tree: ContextTree, chunk: int) -> list[NodeSlots]:
         """Encode every stored node of one chunk of the document ``tokens`` [T], in tree order."""
-        nodes = list(tree.nodes(chunk))
-        slots = self.compress_nodes([tokens], [tree], [(0, node) for node in nodes])
-        return [slots[0, node] for node in nodes]
+        return self.compress_chunks(tokens, tree, [chunk])[0]
+
+    @torch.inference_mode()
+    def compress_chunks(
+        self, tokens: Tensor, tree: ContextTree, chunks: Sequence[int]
+    ) -> list[list[NodeSlots]]:
+        """Encode every stored node of several chunks; nodes of equal length share a pass."""
+        nodes = [list(tree.nodes(chunk)) for chunk in chunks]
+        wanted = [(0, node) for chunk in nodes for node in chunk]
+        slots = self.compress_nodes([tokens], [tree], wanted)
+        return [[slots[0, node] for node in chunk] for chunk in nodes]
 
     def _job(self, context: int, tree: ContextTree, node: Node) -> _Job:
         if tree.geometry.levels == "nested":
@@ -120,14 +128,20 @@ class Compressor:
     def _slots(
         self, encoded: Encoded, row: int, job: _Job, tree: ContextTree, node: Node
     ) -> NodeSlots:
-        windows = [(a - job.start, b - job.start) for a, b in node_windows(tree, node)]
+        leaves = leaf_windows(tree, node)
+        windows = [(a - job.start, b - job.start) for a, b in leaves]
+        choice = tree.geometry.slot_choice
         keys, values, local = choose_slots(
             encoded.keys[:, row : row + 1],
             encoded.values[:, row : row + 1],
             windows,
-            tree.geometry.slot_choice,
+            choice,
             self.model.adapter.pool_query,
         )
+        groups = inner_groups(tree, node)
+        if len(groups) < len(windows):  # nested: a coarser node is made of its leaves' slots
+            keys, values = derive_slots(keys, values, groups, choice)
+            local = kept_offsets(tree, node).to(local.device) - job.start
         span = encoded.states[row, node.start - job.start : node.end - job.start]
         return NodeSlots(
             node, keys[:, 0], values[:, 0], local, local + job.start, span[-1].detach()

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from sharedcli.tree.context_tree import ContextTree, Node
 from sharedcli.tree.geometry import SlotChoice
-from sharedcli.tree.windows import Window
+from sharedcli.tree.windows import Window, node_windows
 
 
 def choose_slots(
@@ -53,3 +54,26 @@ def choose_slots(
         scores = (window_keys.float() * query).sum(-1) * keys.shape[-1] ** -0.5
     weights = scores.masked_fill(~inside, float("-inf")).softmax(-1).to(keys.dtype)[..., None, :]
     return (weights @ window_keys).squeeze(-2), (weights @ window_values).squeeze(-2), ends - 1
+
+
+def derive_slots(
+    keys: Tensor, values: Tensor, groups: Sequence[Window], choice: SlotChoice
+) -> tuple[Tensor, Tensor]:
+    """Reduce a nested tree's deepest slots [..., S, D] to one per group of neighbours.
+
+    The first or last of a group stands for it, or the mean of all (for "mean" and "pooled").
+    """
+    if choice in ("first", "last"):
+        picked = [start if choice == "first" else end - 1 for start, end in groups]
+        index = torch.tensor(picked, device=keys.device)
+        return keys.index_select(-2, index), values.index_select(-2, index)
+    weights = torch.zeros(len(groups), keys.shape[-2], device=keys.device, dtype=keys.dtype)
+    for row, (start, end) in enumerate(groups):
+        weights[row, start:end] = 1 / (end - start)
+    return weights @ keys, weights @ values
+
+
+def kept_offsets(tree: ContextTree, node: Node) -> Tensor:
+    """Document offset [S] of the token that each slot of ``node`` is placed at."""
+    first = tree.geometry.slot_choice == "first"
+    return torch.tensor([a if first else b - 1 for a, b in node_windows(tree, node)])

@@ -35,14 +35,35 @@ def node_windows(tree: ContextTree, node: Node) -> tuple[Window, ...]:
     return tuple((fine[a][0], fine[b - 1][1]) for a, b in groups)
 
 
-def nested_groups(tree: ContextTree, node: Node) -> tuple[Window, ...]:
-    """For nested levels: the leaf-level slots that each slot of ``node`` stands for.
+def leaf_windows(tree: ContextTree, node: Node) -> tuple[Window, ...]:
+    """Windows that are reduced straight from tokens for ``node``.
 
-    Offsets count the slots of the chunk's deepest level, left to right.
+    Its own with per-node levels; with nested levels those of the deepest nodes below it.
     """
-    leaves = tree.level(node.chunk, tree.geometry.depth)
-    before = sum(tree.slots(leaf) for leaf in leaves if leaf.end <= node.start)
-    return tuple((before + a, before + b) for a, b in _groups(tree, node))
+    if tree.geometry.levels == "per_node":
+        return node_windows(tree, node)
+    children = tree.children(node)
+    if not children:
+        return node_windows(tree, node)
+    return tuple(window for child in children for window in leaf_windows(tree, child))
+
+
+def inner_groups(tree: ContextTree, node: Node) -> tuple[Window, ...]:
+    """Which of its ``leaf_windows`` each slot of ``node`` stands for, counted from 0."""
+    if tree.geometry.levels == "per_node":
+        return tuple((i, i + 1) for i in range(tree.slots(node)))
+    return tuple(_groups(tree, node))
+
+
+def stored_groups(tree: ContextTree, node: Node) -> tuple[Window, ...]:
+    """Which slots of its stored level, counted over the chunk, each slot of ``node`` stands for.
+
+    The stored level is the node's own with per-node levels, the deepest with nested ones.
+    """
+    nested = tree.geometry.levels == "nested"
+    level = tree.level(node.chunk, tree.geometry.depth if nested else node.level)
+    before = sum(tree.slots(other) for other in level if other.end <= node.start)
+    return tuple((before + a, before + b) for a, b in inner_groups(tree, node))
 
 
 def _groups(tree: ContextTree, node: Node) -> list[Window]:

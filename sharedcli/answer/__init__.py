@@ -1,0 +1,1 @@
+"""From retrieved evidence to a streamed answer with citations."""

@@ -1,0 +1,106 @@
+"""``Answer``: an iterator of text that afterwards knows its sources, usage and timings."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from sharedcli.answer.citations import Citation
+
+
+@dataclass(frozen=True)
+class OpenedChunk:
+    """A chunk whose slots are injected: token counts per level ("1" is the coarsest)."""
+
+    doc: str
+    chunk: int
+    score: float
+    nodes: tuple[tuple[int, int], ...]
+    """(level, index) of each node."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the decoder was given.
+
+    Attributes:
+        passages: verbatim passages in the prompt.
+        slots: injected slots.
+        context_tokens: tokens that the slots stand for.
+        chunks: the chunks that they come from.
+        note: why nothing was injected, or what else the user should know; "" if nothing.
+    """
+
+    passages: int
+    slots: int
+    context_tokens: int
+    chunks: tuple[OpenedChunk, ...] = ()
+    note: str = ""
+
+
+@dataclass
+class Usage:
+    """Tokens: ``prompt_tokens`` in the decoder's window, ``answer_tokens`` produced so far."""
+
+    prompt_tokens: int
+    slots: int
+    context_tokens: int
+    answer_tokens: int = 0
+
+
+@dataclass
+class Timings:
+    """Seconds: loading, searching, reading slots, to the first piece of text, and in all."""
+
+    load: float = 0.0
+    search: float = 0.0
+    inject: float = 0.0
+    first_token: float = 0.0
+    total: float = 0.0
+
+    @property
+    def decode(self) -> float:
+        """From the first piece of text to the last."""
+        return self.total - self.first_token
+
+
+@dataclass
+class Answer:
+    """The answer to one question. Iterate for its text; ``text`` holds what has come so far.
+
+    Attributes:
+        question: as asked.
+        found: False if the documents hold nothing relevant: then there is no text.
+        sources: pages with evidence, best first.
+        evidence: what the decoder was given.
+        model: id of the base.
+        adapter: "default", a folder, or "none".
+    """
+
+    question: str
+    found: bool
+    sources: tuple[Citation, ...]
+    evidence: Evidence
+    usage: Usage
+    timings: Timings
+    model: str
+    adapter: str
+    text: str = ""
+    _pieces: Callable[[], Iterator[str]] = field(default=lambda: iter(()), repr=False)
+    _started: float = field(default_factory=time.monotonic, repr=False)
+
+    def __iter__(self) -> Iterator[str]:
+        for piece in self._pieces():
+            if not self.text:
+                self.timings.first_token = time.monotonic() - self._started
+            self.text += piece
+            self.timings.total = time.monotonic() - self._started
+            yield piece
+        self.timings.total = time.monotonic() - self._started
+
+    def read(self) -> str:
+        """Run to the end and return the whole text."""
+        for _ in self:
+            pass
+        return self.text

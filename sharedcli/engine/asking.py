@@ -1,0 +1,235 @@
+"""Ask a question: search, choose nodes, read their slots, inject, answer.
+
+    question -> retrieve (passages, then tree nodes) -> store -> inject -> decoder -> text
+
+The best few passages go into the prompt verbatim; everything else that is relevant arrives as
+slots, finest where relevance is highest, within a budget over all documents.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from sharedcli.answer.answer import Answer, Evidence, OpenedChunk, Timings, Usage
+from sharedcli.answer.citations import cite
+from sharedcli.answer.prompt import Excerpt, build_prompt
+from sharedcli.answer.stream import decode_stream, stop_tokens
+from sharedcli.engine.loading import LoadedModel
+from sharedcli.engine.slots import read_context
+from sharedcli.errors import UsageError
+from sharedcli.ingest.document import Document
+from sharedcli.model.compressed import CompressedKV
+from sharedcli.model.decoder import Decoder, Sampling
+from sharedcli.model.devices import guard_memory
+from sharedcli.retrieve.find import find_passages
+from sharedcli.retrieve.rank import RankedPassage
+from sharedcli.retrieve.search import ChunkFrontier, budgeted_frontiers, leaf_relevance
+from sharedcli.store.records import DocumentRecord
+from sharedcli.store.store import Store
+from sharedcli.tree.context_tree import ContextTree
+from sharedcli.tree.geometry import TreeGeometry
+
+if TYPE_CHECKING:
+    from sharedcli.retrieve.embedding import SentenceEncoder
+    from sharedcli.settings import Settings
+
+CITATIONS = 10
+"""Pages that are cited at most."""
+
+CHUNK_PASSAGES = 50
+"""Best passages whose chunks may be opened."""
+
+
+class Asker:
+    """Answers questions about documents of one store with one loaded model."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        model: LoadedModel,
+        encoder: SentenceEncoder | None,
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._model = model
+        self._encoder = encoder
+        self._documents: dict[str, Document] = {}
+
+    def ask(
+        self,
+        question: str,
+        records: Sequence[DocumentRecord],
+        *,
+        load_seconds: float = 0.0,
+        history: Sequence[tuple[str, str]] = (),
+    ) -> Answer:
+        """Search, and return an answer whose text is produced while it is iterated.
+
+        Raises:
+            UsageError: an empty question, or one that does not fit the window.
+            CorruptionError, OutOfMemoryError: as named.
+        """
+        if not question.strip():
+            raise UsageError('the question is empty; ask like: sharedcli ask "What is ...?"')
+        started = time.monotonic() - load_seconds
+        timings = Timings(load=load_seconds)
+        mark = time.monotonic()
+        ranked = find_passages(
+            self._store, question, [record.id for record in records], self._encoder
+        )
+        frontiers, trees = self.frontiers(ranked, records)
+        timings.search = time.monotonic() - mark
+        if not ranked:
+            return self._nothing(question, timings, started)
+        mark = time.monotonic()
+        context, note = self._context(frontiers, trees)
+        timings.inject = time.monotonic() - mark
+        return self._answer(
+            question, ranked, frontiers if context else [], context, note, timings, started, history
+        )
+
+    def frontiers(
+        self, ranked: Sequence[RankedPassage], records: Sequence[DocumentRecord]
+    ) -> tuple[list[ChunkFrontier], dict[str, ContextTree]]:
+        """Spend the slot budget on the chunks that hold the best passages."""
+        trees = {
+            record.id: ContextTree(record.tokens, self._geometry(record)) for record in records
+        }
+        best = list(ranked[:CHUNK_PASSAGES])
+        by_doc: dict[str, list[tuple[int, int, float]]] = {}
+        for hit in best:
+            span = (hit.passage.start, hit.passage.end, hit.score)
+            by_doc.setdefault(hit.doc_id, []).append(span)
+        relevance = {}
+        for doc_id, spans in by_doc.items():
+            for chunk in self._store.chunks(doc_id):
+                near = [s for s in spans if s[0] < chunk.char_end and s[1] > chunk.char_start]
+                if near:
+                    tokens = self._store.chunk_tokens(doc_id, chunk.index)
+                    tree = trees[doc_id]
+                    leaves = [
+                        tokens.char_span(leaf.start, leaf.end)
+                        for leaf in tree.level(chunk.index, tree.geometry.depth)
+                    ]
+                    relevance[doc_id, chunk.index] = leaf_relevance(leaves, near)
+        opened = {doc_id: trees[doc_id] for doc_id in by_doc}
+        return budgeted_frontiers(opened, relevance, self._settings.budget), trees
+
+    def _geometry(self, record: DocumentRecord) -> TreeGeometry:
+        return TreeGeometry(**self._store.identity(record.id).geometry)  # type: ignore[arg-type]
+
+    def _context(
+        self, frontiers: Sequence[ChunkFrontier], trees: dict[str, ContextTree]
+    ) -> tuple[CompressedKV | None, str]:
+        inject = self._settings.inject
+        if inject == "never" or not frontiers:
+            return None, "injection is off" if inject == "never" else ""
+        if inject == "auto" and not self._model.trained:
+            return None, (
+                "nothing is injected: this model has no trained adapter, and untrained slots would "
+                "harm the answer (--inject always does it anyway)"
+            )
+        with guard_memory("reading slots"):
+            return read_context(self._store, frontiers, trees, self._model.base.dtype), ""
+
+    def _answer(
+        self,
+        question: str,
+        ranked: Sequence[RankedPassage],
+        frontiers: Sequence[ChunkFrontier],
+        context: CompressedKV | None,
+        note: str,
+        timings: Timings,
+        started: float,
+        history: Sequence[tuple[str, str]],
+    ) -> Answer:
+        model, settings = self._model, self._settings
+        verbatim = list(ranked[: settings.passages])
+        excerpts = [self._excerpt(hit) for hit in verbatim]
+        limit = model.base.window - settings.max_tokens
+        if limit <= 0:
+            raise UsageError(
+                f"--max-tokens {settings.max_tokens} leaves nothing of the model's window of "
+                f"{model.base.window} tokens; lower it"
+            )
+        prompt = build_prompt(model.base.tokenizer, question, excerpts, limit, history)
+        slots = context.slots if context else 0
+        covered = sum(node.tokens for opened in frontiers for node in opened.nodes)
+        usage = Usage(len(prompt.tokens), slots, covered)
+        documents = {hit.doc_id: self._document(hit.doc_id) for hit in ranked[:CHUNK_PASSAGES]}
+        return Answer(
+            question=question,
+            found=True,
+            sources=cite(ranked[:CHUNK_PASSAGES], documents, CITATIONS, prompt.excerpts),
+            evidence=Evidence(
+                prompt.excerpts,
+                slots,
+                covered,
+                tuple(self._opened(frontier) for frontier in frontiers),
+                note,
+            ),
+            usage=usage,
+            timings=timings,
+            model=model.base.identity.model_id,
+            adapter=model.adapter_name,
+            _pieces=self._generator(prompt.tokens, context, usage),
+            _started=started,
+        )
+
+    def _generator(
+        self, prompt: list[int], context: CompressedKV | None, usage: Usage
+    ) -> Callable[[], Iterator[str]]:
+        model, settings = self._model, self._settings
+        sampling = Sampling(settings.temperature, settings.top_p, settings.seed)
+        stop = stop_tokens(model.base.model.config, model.base.tokenizer)
+
+        def counted() -> Iterator[int]:
+            decoder = Decoder(model.shared, model.shared.prepare(context))
+            tokens = torch.tensor(prompt)
+            for token in decoder.generate(tokens, stop, settings.max_tokens, sampling):
+                usage.answer_tokens += 1
+                yield token
+
+        def pieces() -> Iterator[str]:
+            with guard_memory("answering"):
+                yield from decode_stream(model.base.tokenizer, counted())
+
+        return pieces
+
+    def _nothing(self, question: str, timings: Timings, started: float) -> Answer:
+        return Answer(
+            question=question,
+            found=False,
+            sources=(),
+            evidence=Evidence(0, 0, 0, note="no passage of the documents fits the question"),
+            usage=Usage(0, 0, 0),
+            timings=timings,
+            model=self._model.base.identity.model_id,
+            adapter=self._model.adapter_name,
+            _started=started,
+        )
+
+    def _document(self, doc_id: str) -> Document:
+        if doc_id not in self._documents:
+            self._documents[doc_id] = self._store.load_document(doc_id)
+        return self._documents[doc_id]
+
+    def _excerpt(self, hit: RankedPassage) -> Excerpt:
+        document = self._document(hit.doc_id)
+        page = document.page_at(hit.passage.start)
+        where = f"page {page.number}" if document.paged else page.label or f"part {page.number}"
+        text = document.text[hit.passage.start : hit.passage.end]
+        return Excerpt(f"{document.title}, {where}", text)
+
+    def _opened(self, frontier: ChunkFrontier) -> OpenedChunk:
+        return OpenedChunk(
+            self._document(frontier.doc_id).source,
+            frontier.chunk,
+            round(frontier.score, 4),
+            tuple(node.key for node in frontier.nodes),
+        )

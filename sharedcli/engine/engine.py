@@ -1,0 +1,164 @@
+"""``Engine``: the one object that programs and the command line hold.
+
+    engine = Engine(load_settings({"store": "trees"}))
+    for event in engine.index(["report.pdf"]):
+        ...
+    answer = engine.ask("What were the net sales?")
+    for piece in answer:
+        print(piece, end="")
+    print(answer.sources)
+
+Model, sentence encoder and store are opened when first needed and kept for the next call.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from sharedcli.engine.events import IndexEvent
+from sharedcli.errors import ModelMissingError, NoStoreError
+from sharedcli.settings import Settings, load_settings
+from sharedcli.store.records import DocumentRecord
+from sharedcli.store.store import Store
+
+if TYPE_CHECKING:
+    from sharedcli.answer.answer import Answer
+    from sharedcli.engine.loading import LoadedModel
+    from sharedcli.model.fetch import OnStep
+    from sharedcli.retrieve.embedding import SentenceEncoder
+    from sharedcli.store.identity import TreeIdentity
+
+NO_ENCODER = "none"
+
+
+class Engine:
+    """Index documents and ask about them. A context manager; not for several threads at once.
+
+    Args:
+        settings: where and how; the user's own if None.
+        on_step: told the steps of fetching models.
+        on_note: told sentences for the user, such as that the sentence encoder is missing.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        on_step: OnStep | None = None,
+        on_note: Callable[[str], None] | None = None,
+    ) -> None:
+        self.settings = settings or load_settings()
+        self._on_step = on_step
+        self._on_note = on_note or (lambda _note: None)
+        self._store: Store | None = None
+        self._model: LoadedModel | None = None
+        self._encoder: SentenceEncoder | None = None
+        self._encoder_tried = False
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the store; models are left to the garbage collector."""
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    def store(self, *, create: bool = False) -> Store:
+        """Return the open store. ``NoStoreError`` if there is none and it is not to be created."""
+        if self._store is None:
+            self._store = Store.open(self.settings.store, create=create)
+        return self._store
+
+    def model(self) -> LoadedModel:
+        """Return the model, loading it at the first call."""
+        if self._model is None:
+            from sharedcli.engine.loading import load_model
+
+            self._model = load_model(self.settings, self._on_step)
+        return self._model
+
+    def encoder(self) -> SentenceEncoder | None:
+        """Return the sentence encoder; None, once noted, if it cannot be had."""
+        if not self._encoder_tried:
+            from sharedcli.retrieve.embedding import load_encoder
+            from sharedcli.retrieve.encoder_files import ignore_step
+
+            self._encoder_tried = True
+            try:
+                self._encoder = load_encoder(
+                    self.settings.cache,
+                    offline=self.settings.offline,
+                    device=self.settings.device,
+                    on_step=self._on_step or ignore_step,
+                )
+            except ModelMissingError as error:
+                self._on_note(f"searching by full text alone: {error}")
+        return self._encoder
+
+    def identity(self) -> TreeIdentity:
+        """Return who makes trees under the present settings."""
+        from sharedcli.retrieve.encoder_files import ENCODER_ID
+
+        encoder = ENCODER_ID if self.encoder() else NO_ENCODER
+        return self.model().tree_identity(self.settings, encoder)
+
+    def index(self, paths: Sequence[str], *, force: bool = False) -> Iterator[IndexEvent]:
+        """Index files and folders; see ``engine/indexing.py``."""
+        from sharedcli.engine.indexing import Indexer
+
+        indexer = Indexer(
+            self.store(create=True), self.settings, self.model, self.encoder, self.identity
+        )
+        yield from indexer.run(paths, force=force)
+
+    def documents(self, selectors: Sequence[str] = ()) -> list[DocumentRecord]:
+        """Return the documents that any selector matches (id, path, title, glob), or all.
+
+        Raises:
+            NoStoreError: no store, or nothing matches.
+        """
+        store = self.store()
+        if not selectors:
+            return store.documents()
+        chosen = {record.id: record for name in selectors for record in store.resolve(name)}
+        return list(chosen.values())
+
+    def ask(
+        self,
+        question: str,
+        documents: Sequence[str] = (),
+        *,
+        history: Sequence[tuple[str, str]] = (),
+    ) -> Answer:
+        """Ask about the selected documents, or all; the answer's text comes while iterating.
+
+        Raises:
+            NoStoreError: nothing is indexed, or no document matches.
+            ModelMismatchError: a document was indexed by another model or geometry.
+        """
+        started = time.monotonic()
+        records = self.documents(documents)
+        if not records:
+            raise NoStoreError(
+                f"the store {self.settings.store} holds no documents; run `sharedcli index FILE`"
+            )
+        from sharedcli.engine.asking import Asker
+
+        model, encoder, identity = self.model(), self.encoder(), self.identity()
+        for record in records:
+            self.store().check_identity(record, identity)
+        asker = Asker(self.store(), self.settings, model, encoder)
+        loaded = time.monotonic() - started
+        return asker.ask(question, records, load_seconds=loaded, history=history)

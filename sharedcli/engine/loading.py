@@ -1,0 +1,143 @@
+"""Load what a command needs: base, adapter, both roles, and the identity of the trees they make.
+
+Which adapter: the one that ``--adapter`` names; else the one that ships in the package if it was
+made for exactly these base weights; else an untrained one, with which nothing is injected unless
+asked for.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sharedcli.errors import UsageError
+from sharedcli.model.adapter import Adapter, AdapterConfig, load_adapter
+from sharedcli.model.base import Base, load_base
+from sharedcli.model.compressor import Compressor
+from sharedcli.model.sharedllm import SharedLLM
+from sharedcli.settings import Settings
+from sharedcli.store.identity import TreeIdentity
+from sharedcli.tree.geometry import TreeGeometry
+
+if TYPE_CHECKING:
+    from sharedcli.model.fetch import OnStep
+
+NO_ADAPTER = "none"
+KEYS_STORED = "unrotated"
+"""Stored keys carry no position; they are rotated to their places when injected."""
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """One base in both roles, and who it is.
+
+    Attributes:
+        base: weights and tokenizer.
+        shared: the base with its adapter attached.
+        adapter_name: "default", a folder, or "none".
+        adapter_sha256: its digest, or "none".
+    """
+
+    base: Base
+    shared: SharedLLM
+    adapter_name: str
+    adapter_sha256: str
+
+    @property
+    def compressor(self) -> Compressor:
+        """The compressor role."""
+        return Compressor(self.shared)
+
+    @property
+    def trained(self) -> bool:
+        """Whether injection can be expected to help."""
+        return self.shared.config.trained
+
+    def geometry(self, settings: Settings) -> TreeGeometry:
+        """The adapter's geometry with what the settings change."""
+        given = {
+            name: value
+            for name in ("chunk_tokens", "depth", "slots_per_node", "levels", "slot_choice")
+            if (value := getattr(settings, name)) is not None
+        }
+        geometry = replace(self.shared.config.geometry, **given)
+        if "chunk_tokens" in given and "slots_per_node" not in given:
+            # the ratio stays when the chunk size changes
+            old = self.shared.config.geometry
+            slots = max(1, round(old.slots_per_node * geometry.chunk_tokens / old.chunk_tokens))
+            geometry = replace(geometry, slots_per_node=slots)
+        if geometry.chunk_tokens > self.base.window:
+            raise UsageError(
+                f"chunks of {geometry.chunk_tokens} tokens exceed the model's window of "
+                f"{self.base.window}; use --chunk-tokens {self.base.window} or less"
+            )
+        return geometry
+
+    def tree_identity(self, settings: Settings, encoder: str) -> TreeIdentity:
+        """Who trees are made by under ``settings``; ``encoder`` names the passage vectors."""
+        identity = self.base.identity
+        return TreeIdentity(
+            model=identity.model_id,
+            weights=identity.weights_sha256,
+            tokenizer=identity.tokenizer_sha256,
+            dtype=identity.dtype,
+            injected_layers=self.shared.injected_layers,
+            geometry=self.geometry(settings).to_dict(),
+            slot_format=settings.slot_format,
+            key_position=KEYS_STORED,
+            adapter=self.adapter_sha256,
+            quantization=identity.quantization or "none",
+            passage_encoder=encoder,
+        )
+
+
+def load_model(settings: Settings, on_step: OnStep | None = None) -> LoadedModel:
+    """Load the model that the settings name. Errors are ``load_base``'s and ``load_adapter``'s."""
+    base = load_base(
+        settings.model,
+        device=settings.device,
+        dtype=settings.dtype,
+        attn_implementation=settings.attn_implementation,
+        quantization=settings.quantization,
+        revision=settings.revision,
+        offline=settings.offline,
+        cache=settings.cache,
+        on_step=on_step,
+    )
+    adapter, name = _adapter(settings, base)
+    digest = NO_ADAPTER if name == NO_ADAPTER else adapter.digest()
+    return LoadedModel(base, SharedLLM(base.model, adapter), name, digest)
+
+
+def _adapter(settings: Settings, base: Base) -> tuple[Adapter, str]:
+    if settings.adapter is None:
+        shipped = _shipped(base)
+        return (shipped, "default") if shipped else (_untrained(base), NO_ADAPTER)
+    if settings.adapter == NO_ADAPTER:
+        return _untrained(base), NO_ADAPTER
+    return load_adapter(Path(settings.adapter).expanduser(), base.model), settings.adapter
+
+
+def _shipped(base: Base) -> Adapter | None:
+    """The packaged adapter that was trained on exactly these weights, if there is one."""
+    for entry in files("sharedcli.weights").iterdir():
+        config = entry / "adapter.json"
+        if not config.is_file():
+            continue
+        made_for = json.loads(config.read_text(encoding="utf-8"))["base"].get("weights_sha256")
+        if made_for == base.identity.weights_sha256:
+            with as_file(entry) as folder:
+                return load_adapter(folder, base.model)
+    return None
+
+
+def _untrained(base: Base) -> Adapter:
+    """A zero-gated adapter in the paper's form, over two fifths of the layers."""
+    config = AdapterConfig(form="cross", injected_layers=max(1, base.layers * 2 // 5))
+    if config.geometry.chunk_tokens > base.window:
+        geometry = TreeGeometry.for_ratio(8, chunk_tokens=1 << (base.window.bit_length() - 2))
+        config = replace(config, geometry=geometry)
+    return Adapter(config, base.model)
