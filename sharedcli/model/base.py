@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 
 from sharedcli.errors import CorruptionError, ModelMissingError, UsageError
 from sharedcli.model.devices import guard_memory, resolve_attention, resolve_device, resolve_dtype
@@ -270,16 +271,24 @@ def _load_model(
     if quantization is not None or device.type != "cpu":
         options["device_map"] = {"": device}  # straight to the device, without a copy in memory
     try:
-        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+        model: PreTrainedModel
+        model, report = AutoModelForCausalLM.from_pretrained(
             folder,
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,
+            output_loading_info=True,
             **options,
         )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise UsageError(f"{source.model_id} cannot be loaded ({reason})") from error
+        raise UsageError(
+            f"{source.model_id} cannot be loaded ({reason}); give a complete model folder"
+        ) from error
+    if missing := report["missing_keys"]:  # transformers would fill them with random numbers
+        raise CorruptionError(
+            f"the weights of {source.model_id} lack {min(missing)}; get the model again"
+        )
     if source.kind != "default":
         check_modules(model, source.model_id)
         check_residual(model, source.model_id, device)

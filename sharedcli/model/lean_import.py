@@ -11,7 +11,7 @@ While the classes are imported, this module
 - stands in for ``torch._dynamo``, and imports the real one as soon as anything else is asked of it.
 
 Everything is put back afterwards. Operations on the meta device import the compiler again, which
-is why ``direct`` builds models without that device. Nothing is done where the compiler is loaded already, where
+is why ``direct`` builds models without that device. Nothing is done where the compiler or
 ``transformers``' models are imported already, or in a distributed run.
 """
 
