@@ -130,21 +130,14 @@ class DocumentReader:
         done = 0
         try:
             for message in worker.messages(path_bytes(path), name, size):
-                if "start" in message:
-                    start = message["start"]
-                elif "section" in message:
-                    text, label = message["section"]
-                    assembler.add(Section(str(text), None if label is None else str(label)))
+                if "section" in message:
+                    assembler.add(_section_in(message["section"]))
                     done += 1
                     if on_page is not None:
                         on_page(done, start.get("total"))
                 else:
-                    end = message["end"]
-        except (TypeError, KeyError, ValueError, AttributeError):
-            # The worker runs parsers on hostile bytes: what it says is checked, not believed.
-            raise UnreadableError(
-                "makes its reader talk nonsense; the file seems damaged"
-            ) from None
+                    start = _object_in(message.get("start", start))
+                    end = _object_in(message.get("end", end))
         finally:
             # Not idle: a time-out, an error of ours, Ctrl-C, an exception from the callback.
             if not worker.idle or worker.retired:
@@ -154,7 +147,7 @@ class DocumentReader:
             paged=bool(start.get("paged")),
             title=None if end.get("title") is None else str(end["title"]),
             sha256=str(end.get("sha256")),
-            warnings=[str(warning) for warning in end.get("warnings", [])],
+            warnings=[str(warning) for warning in end.get("warnings") or ()],
         )
 
     def _ready_worker(self) -> WorkerProcess:
@@ -175,6 +168,21 @@ def read_document(
     """
     with DocumentReader(limits) as reader:
         return reader.read(source, on_page=on_page)
+
+
+def _section_in(value: Any) -> Section:
+    """Check a section that the worker sent: it runs parsers on hostile bytes."""
+    if isinstance(value, list) and len(value) == 2:
+        text, label = value
+        if isinstance(text, str) and (label is None or isinstance(label, str)):
+            return Section(text, label)
+    raise UnreadableError("makes its reader talk nonsense; the file seems damaged")
+
+
+def _object_in(value: Any) -> dict[str, Any]:
+    if isinstance(value, dict):
+        return value
+    raise UnreadableError("makes its reader talk nonsense; the file seems damaged")
 
 
 def _copy(source: BinaryIO, target: BinaryIO, limits: Limits) -> None:

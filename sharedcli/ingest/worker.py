@@ -16,6 +16,7 @@ import os
 import queue
 import sys
 import threading
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from sharedcli.errors import DocumentError, LimitError, UnreadableError
@@ -26,7 +27,7 @@ from sharedcli.ingest.limits import MIB, Limits
 from sharedcli.ingest.reading import Reading
 
 _MAX_REQUEST = 1 << 20
-_RETIRE_SHARE = 4  # a worker that ever used more than this part of its memory is replaced
+_RETIRE_SHARE = 0.5  # a worker that keeps more than this share of its memory is replaced
 
 
 class _OwnerGoneError(Exception):
@@ -143,11 +144,12 @@ def _limit_processor_time(limits: Limits, size: int) -> None:
 
 
 def _is_swollen(limits: Limits) -> bool:
-    """Whether this process once used so much memory that the next document should not share it."""
+    """Whether this process keeps so much address space that the next document would lack it.
+
+    ``ru_maxrss`` will not do: Linux passes the owner's peak on to a process that it starts.
+    """
     try:
-        import resource
-    except ImportError:
+        pages = int(Path("/proc/self/statm").read_bytes().split()[0])
+    except (OSError, ValueError, IndexError):
         return False
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    unit = 1 if sys.platform == "darwin" else 1024
-    return peak * unit > limits.memory_bytes // _RETIRE_SHARE
+    return pages * os.sysconf("SC_PAGE_SIZE") > limits.memory_bytes * _RETIRE_SHARE

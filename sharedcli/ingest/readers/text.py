@@ -79,13 +79,25 @@ def decode(data: bytes) -> tuple[str, str | None]:
         return _check(damaged), f"{bad} damaged characters were replaced"
     if b"\0" in data[:_SAMPLE_BYTES]:
         raise UnreadableError(_NOT_TEXT)
+    encoding = _guess(data[:_SAMPLE_BYTES])
+    if encoding is None:
+        raise UnreadableError(_NOT_TEXT)
+    text = _check(data.decode(encoding, "replace"))
+    return text, f"the encoding is not stated and was guessed to be {encoding}"
+
+
+def _guess(sample: bytes) -> str | None:
     from charset_normalizer import from_bytes
 
-    best = from_bytes(data[:_SAMPLE_BYTES]).best()
+    matches = from_bytes(sample)
+    best = matches.best()
     if best is None:
-        raise UnreadableError(_NOT_TEXT)
-    text = _check(data.decode(best.encoding, "replace"))
-    return text, f"the encoding is not stated and was guessed to be {best.encoding}"
+        return None
+    # Short western texts fit a dozen code pages equally well; then the commonest is meant.
+    for match in matches:
+        if "cp1252" in match.could_be_from_charset and match.coherence >= best.coherence:
+            return "cp1252"
+    return best.encoding
 
 
 def _check(text: str) -> str:

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import pytest
+
+
+def test_visible_text_by_headings(read):
+    document = read(
+        "page.html",
+        """<!DOCTYPE html><html><head><title>The  Title</title><style>p{}</style></head><body>
+        <p>Intro   with <b>bold</b><i>face</i>.</p><script>alert(1)</script>
+        <h1>One <small>1</small></h1><p>First<br>line two</p>
+        <div hidden>gone</div><div style="display: none">gone</div><template>gone</template>
+        <h2></h2><h2>Two</h2><ul><li>a<li>b</ul><noscript>gone</noscript><pre>x
+   y</pre></body></html>""",
+    )
+    assert document.title == "The Title"
+    assert document.media_type == "text/html"
+    assert [page.label for page in document.pages] == [None, "One 1", "Two"]
+    assert document.text == (
+        "Intro with boldface.\n\nOne 1\n\nFirst\nline two\n\nTwo\n\n- a\n- b\n\nx\n   y\n\n"
+    )
+
+
+def test_rows_keep_their_numbers(read):
+    document = read(
+        "table.html",
+        "<table><tr><th>Year<th>2022<th>2021</tr><tr><td><p>Net sales</p><td><div>34,229</div>"
+        "<td>35,355</tr></table><p>after",
+    )
+    assert document.text == "Year | 2022 | 2021\nNet sales | 34,229 | 35,355\n\nafter\n\n"
+
+
+def test_entities_and_nesting_errors(read):
+    assert read("e.html", "<p>a &lt;b&gt; &amp; &#233; &nbsp;c</b></p></div>d").text == (
+        "a <b> & é c\n\nd\n\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("head", "encoding"),
+    [
+        ('<meta charset="iso-8859-1">', "cp1252"),
+        ('<meta http-equiv="Content-Type" content="text/html; charset=windows-1251">', "cp1251"),
+        ("<meta charset=Shift_JIS>", "shift_jis"),
+        ("<?xml version='1.0' encoding='koi8-r'?>", "koi8-r"),
+    ],
+)
+def test_declared_encoding(read, head, encoding):
+    word = {"cp1252": "Zürich “x”", "shift_jis": "吾輩は猫"}.get(encoding, "счастливые")
+    document = read("old.html", f"{head}<p>{word}".encode(encoding))
+    assert document.text.strip() == word
+
+
+@pytest.mark.parametrize("codec", ["rot13", "zlib", "unicode_escape", "no-such", "punycode"])
+def test_declared_codec_that_is_no_encoding_is_ignored(read, codec):
+    data = f"<meta charset={codec}><p>Über Zürich nach Köln, sehr schön".encode("cp1252")
+    assert "nach K" in read("odd.html", data).text
+
+
+def test_html_without_suffix_is_recognised(read):
+    document = read("download", b"\n<!-- saved --><!doctype HTML><title>T</title><p>text")
+    assert (document.title, document.text.strip()) == ("T", "text")
+
+
+def test_page_without_text(read):
+    with pytest.raises(Exception, match="holds no text"):
+        read("none.html", "<script>only()</script>")
