@@ -179,11 +179,12 @@ def guarded(path: Path) -> Iterator[None]:
         yield
     except (sqlite3.ProgrammingError, sqlite3.InterfaceError):
         raise  # wrong use of this module, not a wrong file
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        # Where SQLite's message quotes damaged bytes, Python cannot even decode the message.
         raise _translated(error, path) from error
 
 
-def _translated(error: sqlite3.Error, path: Path) -> SharedCLIError:
+def _translated(error: Exception, path: Path) -> SharedCLIError:
     text = str(error)
     if isinstance(error, sqlite3.OperationalError):
         if "locked" in text or "busy" in text:

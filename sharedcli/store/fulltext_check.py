@@ -32,7 +32,7 @@ def index_matches_text(connection: sqlite3.Connection) -> bool:
             fulltext.index_passages(fresh, entry.key, text, library.passages(connection, entry))
         try:
             return _same_index(connection, fresh)
-        except sqlite3.DatabaseError:
+        except (sqlite3.DatabaseError, UnicodeDecodeError):
             return False
 
 

@@ -141,8 +141,8 @@ def kill_at(path: Path, at: int, work: Callable[[Path], None]) -> int:
     return run_in_child(run)
 
 
-def random_kill(path: Path, rng: random.Random, longest: float = 0.25) -> set[str]:
-    """Kill a child that keeps indexing; return the ids whose commit it had seen return."""
+def random_kill(path: Path, rng: random.Random, longest: float = 0.25) -> dict[str, str]:
+    """Kill a child that keeps indexing; return sources and ids whose commit it had seen return."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -159,8 +159,7 @@ def random_kill(path: Path, rng: random.Random, longest: float = 0.25) -> set[st
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     with os.fdopen(reading) as lines:
-        last = dict(line.split() for line in lines)
-    return set(last.values())
+        return dict(line.split() for line in lines)
 
 
 def answers(store: Store) -> dict[tuple[object, ...], object]:
@@ -265,12 +264,12 @@ def kill_trials(path: Path, count: int, seed: int) -> Counter[str]:
     for _ in range(count):
         committed = random_kill(path, rng)
         with Store.open(path) as store:
-            present = {record.id for record in store.documents()}
-            report = store.check()
-            # The child may have replaced one of its five documents without living to say so.
-            lost = len(committed - present) > 1
-            torn = not report.clean
+            present = {record.source: record.id for record in store.documents()}
+            torn = not store.check().clean
             samples.dump(store)
+            # The child may have replaced one of its five documents without living to say so.
+            other = [s for s, doc_id in committed.items() if present.get(s) != doc_id]
+            lost = len(other) > 1 or not committed.keys() <= present.keys()
             samples.put(store, 1, source="/next.pdf")
         outcomes["torn" if torn else "lost" if lost else "whole"] += 1
     return outcomes
