@@ -16,6 +16,7 @@ from sharedcli.errors import UsageError
 from sharedcli.store.records import Passage, PassageHit
 from sharedcli.store.schema import ORDINAL_BITS
 
+_SYNTAX_ERRORS = ("fts5:", "unterminated string", "no such column", "unknown special query")
 MAX_PASSAGES = 1 << ORDINAL_BITS
 
 
@@ -79,7 +80,7 @@ def search(
             },
         ).fetchall()
     except sqlite3.OperationalError as error:
-        if any(sign in str(error) for sign in ("fts5:", "unterminated string", "no such column")):
+        if any(sign in str(error) for sign in _SYNTAX_ERRORS):
             raise UsageError(f"not a full-text expression: {match!r} ({error})") from error
         raise
     return [PassageHit(*row) for row in rows]

@@ -28,14 +28,15 @@ class WriterLock:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Hold the lock for the block. ``StoreLockedError`` after the timeout (seconds)."""
-        try:
-            with durable.translated(self._store / LOCK):
+        with durable.translated(self._store / LOCK):
+            try:
                 self._lock.acquire(timeout=self._timeout, poll_interval=0.02)
-        except Timeout as error:
-            raise StoreLockedError(
-                f"another process is writing to the store {self._store} (waited "
-                f"{self._timeout:g} s); wait until it has finished and run the same command again"
-            ) from error
+            except Timeout as error:  # an OSError too, so it must be caught first
+                raise StoreLockedError(
+                    f"another process is writing to the store {self._store} (waited "
+                    f"{self._timeout:g} s); wait until it has finished and run the same command "
+                    "again"
+                ) from error
         try:
             yield
         finally:
