@@ -4,15 +4,16 @@ Built on the attention interface of ``transformers``: each stock implementation 
 flash_attention_2) is registered a second time under a name of ours that puts the injected keys and
 values in front of the layer's own and then calls the stock function. So Llama, Mistral and Qwen
 layers are used as they are, the key/value cache holds running text only, and a call without
-injection is the stock call to the bit.
+injection is the stock call to the bit. The compressor's keys and values are taken at the same
+place.
 
 Positions: the running text starts where the slots' positions end, so slots always lie in its past.
+A sliding window bounds the running text's view of itself, not its view of the slots.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -23,52 +24,31 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.models.llama.modeling_llama import eager_attention_forward
 
+from sharedcli.errors import UsageError
+from sharedcli.model.injected import InjectedKV, LayerCall
+
+__all__ = ["InjectedKV", "attach", "detach", "joint_mask"]
+
 AttentionFunction = Callable[..., tuple[Tensor, Tensor | None]]
-PREFIX = "sharedllm_"
-IMPLEMENTATIONS = ("sdpa", "eager", "flash_attention_2")
+FLASH = "flash_attention_2"
+# transformers takes any name with "flash" in it for a kernel to load: ours must not have it.
+NAMES = {"sdpa": "sharedllm_sdpa", "eager": "sharedllm_eager", FLASH: "sharedllm_fa2"}
+IMPLEMENTATIONS = tuple(NAMES)
 
 
-@dataclass(frozen=True)
-class InjectedKV:
-    """Slots rotated to their places: made once per question, constant while decoding.
-
-    Attributes:
-        keys, values: one tensor [B, K, S, D] for each of the M injected layers.
-        valid: False where padded, [B, S], or None.
-        joint: True if the slots join self-attention, False if they are read by cross-attention.
-        start: position of the first running token, [B].
-        query_angles: cosine and sine [B, 1, 1, R] for cross-attention's queries, else None.
-        bias: added to the logits of all slots, [H] per layer; None if the adapter has none.
-    """
-
-    keys: tuple[Tensor, ...]
-    values: tuple[Tensor, ...]
-    valid: Tensor | None
-    joint: bool
-    start: Tensor
-    query_angles: tuple[Tensor, Tensor] | None = None
-    bias: tuple[Tensor, ...] | None = None
-
-    @property
-    def slots(self) -> int:
-        """S: slots per context, padding included."""
-        return self.keys[0].shape[-2] if self.keys else 0
-
-    def reaches(self, layer: int) -> bool:
-        """Tell whether ``layer`` sees any slot."""
-        return layer < len(self.keys) and self.slots > 0
-
-
-def causal(queries: int, keys: int, device: torch.device) -> Tensor:
-    """Boolean mask [1, 1, queries, keys]: the last query sees the last key."""
+def causal(queries: int, keys: int, device: torch.device, shift: int = 0) -> Tensor:
+    """Boolean mask [1, 1, queries, keys]: query i sees keys up to i + ``shift``."""
     mask = torch.ones(queries, keys, dtype=torch.bool, device=device)
-    return mask.tril(keys - queries)[None, None]
+    return mask.tril(shift)[None, None]
 
 
 def joint_mask(
     query: Tensor, own_keys: int, mask: Tensor | None, injected: InjectedKV, layer: int
 ) -> Tensor | None:
     """Widen the layer's ``mask`` by the slots' columns; None if everything may be seen.
+
+    No mask means what it means to the stock function: one query sees all keys; several see causally
+    from the first key on (keys beyond the queries are the unused rest of a static cache).
 
     Returns a mask broadcastable to [B, H, T, S + own_keys]: boolean, or additive where the stock
     mask is additive or a bias is learned.
@@ -78,23 +58,20 @@ def joint_mask(
     if length == 1 and mask is None and injected.valid is None and bias is None:
         return None
     if mask is None:
-        mask = causal(length, own_keys, device)
-    mask = mask[..., -own_keys:]
+        mask = causal(length, own_keys, device, own_keys if length == 1 else 0)
     if injected.valid is None:
-        seen = mask.new_ones((), dtype=torch.bool).expand(1, 1, length, injected.slots)
+        seen = torch.ones(1, 1, length, injected.slots, dtype=torch.bool, device=device)
     else:
         seen = injected.valid[:, None, None, :].expand(-1, 1, length, -1)
     batch = max(mask.shape[0], seen.shape[0])
-    mask, seen = mask.expand(batch, 1, length, -1), seen.expand(batch, 1, length, -1)
+    mask, seen = mask.expand(batch, -1, length, -1), seen.expand(batch, -1, length, -1)
     if mask.dtype == torch.bool and bias is None:
-        return torch.cat((seen, mask), dim=-1)
-    own = _additive(mask, query.dtype)
-    slots = _additive(seen, query.dtype)
+        return torch.cat((seen.expand(-1, mask.shape[1], -1, -1), mask), dim=-1)
+    own, slots = _additive(mask, query.dtype), _additive(seen, query.dtype)
     if bias is not None:
-        heads = bias.shape[0]
         slots = slots + bias.to(query.dtype)[None, :, None, None]
-        own = own.expand(-1, heads, -1, -1)
-    return torch.cat((slots, own), dim=-1)
+    heads = max(own.shape[1], slots.shape[1])
+    return torch.cat((slots.expand(-1, heads, -1, -1), own.expand(-1, heads, -1, -1)), dim=-1)
 
 
 def _additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
@@ -106,7 +83,9 @@ def _additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def _joined(own: Tensor, slots: Tensor) -> Tensor:
-    return torch.cat((slots.expand(own.shape[0], -1, -1, -1), own), dim=2)
+    batch = max(own.shape[0], slots.shape[0])
+    parts = (slots.to(own.dtype).expand(batch, -1, -1, -1), own.expand(batch, -1, -1, -1))
+    return torch.cat(parts, dim=2)
 
 
 def _with_injection(name: str, stock: AttentionFunction) -> AttentionFunction:
@@ -116,27 +95,47 @@ def _with_injection(name: str, stock: AttentionFunction) -> AttentionFunction:
         key: Tensor,
         value: Tensor,
         attention_mask: Tensor | None,
-        injected: InjectedKV | None = None,
+        shared: LayerCall | None = None,
         **kwargs: Any,
     ) -> tuple[Tensor, Tensor | None]:
         layer = int(module.layer_idx)  # type: ignore[arg-type]
+        injected = None if shared is None else shared.injected
+        if shared is not None and shared.collect is not None:
+            shared.collect.take(layer, key, value)
         call = stock
         if injected is not None and injected.joint and injected.reaches(layer):
-            if name == "flash_attention_2" and injected.bias is None:
-                attention_mask = _flash_mask(key, attention_mask, injected)
-            else:
-                call = sdpa_attention_forward if name == "flash_attention_2" else stock
+            if name != FLASH:
                 attention_mask = joint_mask(query, key.shape[2], attention_mask, injected, layer)
+            elif injected.bias is None and kwargs.get("sliding_window") is None:
+                attention_mask = _flash_mask(key, attention_mask, injected)
+            else:  # flash attention knows neither a bias nor a window that spares the slots
+                own = _full_mask(query, key, attention_mask, kwargs.get("sliding_window"))
+                attention_mask = joint_mask(query, key.shape[2], own, injected, layer)
+                call = sdpa_attention_forward
             key = _joined(key, injected.keys[layer])
             value = _joined(value, injected.values[layer])
         elif name == "eager" and attention_mask is None and query.shape[2] > 1:
             # The stock eager function takes "no mask" for "all may be seen"; sdpa for "causal".
-            attention_mask = _additive(
-                causal(query.shape[2], key.shape[2], key.device), query.dtype
-            )
-        return call(module, query, key, value, attention_mask, **kwargs)
+            own = causal(query.shape[2], key.shape[2], key.device)
+            attention_mask = _additive(own, query.dtype)
+        renamed = _Renamed(module) if call is stock and name == FLASH else module
+        return call(renamed, query, key, value, attention_mask, **kwargs)
 
     return forward
+
+
+class _Renamed:
+    """An attention module whose configuration names flash attention as it is really called."""
+
+    def __init__(self, wrapped: Any) -> None:
+        self._wrapped = wrapped
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "config":
+            return _Renamed(self._wrapped.config)
+        if name == "_attn_implementation":
+            return FLASH
+        return getattr(self._wrapped, name)
 
 
 def _flash_mask(key: Tensor, mask: Tensor | None, injected: InjectedKV) -> Tensor | None:
@@ -147,14 +146,48 @@ def _flash_mask(key: Tensor, mask: Tensor | None, injected: InjectedKV) -> Tenso
     seen = injected.valid
     if seen is None:
         seen = own.new_ones(own.shape[0], injected.slots)
-    return torch.cat((seen.to(own.dtype), own), dim=1)
+    return torch.cat((seen.to(own.dtype).expand(own.shape[0], -1), own), dim=1)
+
+
+def _full_mask(query: Tensor, key: Tensor, mask: Tensor | None, window: int | None) -> Tensor:
+    """Flash attention's mask [B, T] or None, and its window, as one mask [B, 1, T, own keys]."""
+    queries, keys = query.shape[2], key.shape[2]
+    full = causal(queries, keys, key.device, keys - queries)
+    if window is not None:
+        full = full & ~causal(queries, keys, key.device, keys - queries - window)
+    return full if mask is None else full & mask.bool()[:, None, None, :]
 
 
 def register() -> None:
-    """Make ``sharedllm_sdpa``, ``sharedllm_eager`` and ``sharedllm_flash_attention_2`` known."""
-    for name in IMPLEMENTATIONS:
+    """Make our variants of the attention implementations known to ``transformers``."""
+    for name, ours in NAMES.items():
         stock: AttentionFunction = (
             eager_attention_forward if name == "eager" else ALL_ATTENTION_FUNCTIONS[name]
         )
-        AttentionInterface.register(PREFIX + name, _with_injection(name, stock))
-        AttentionMaskInterface.register(PREFIX + name, ALL_MASK_ATTENTION_FUNCTIONS[name])
+        AttentionInterface.register(ours, _with_injection(name, stock))
+        AttentionMaskInterface.register(ours, ALL_MASK_ATTENTION_FUNCTIONS[name])
+
+
+def attach(base: Any) -> None:
+    """Let ``base`` use our variant of its attention implementation; may be called repeatedly.
+
+    Raises:
+        UsageError: it uses one that we have no variant of.
+    """
+    register()
+    name = str(base.config._attn_implementation)
+    if name in NAMES.values():
+        return
+    if name not in NAMES:
+        raise UsageError(
+            f"slots cannot be injected into attention of the kind {name}; "
+            "use --attn-implementation sdpa, eager or flash_attention_2"
+        )
+    base.set_attn_implementation(NAMES[name])
+
+
+def detach(base: Any) -> None:
+    """Give ``base`` its stock attention back."""
+    for stock, ours in NAMES.items():
+        if base.config._attn_implementation == ours:
+            base.set_attn_implementation(stock)

@@ -9,19 +9,21 @@ In layer j < M, between self-attention and MLP:
 Slots K', V' come from the compressor's layer j and pass no projection; chunk i's keys stand at
 position i, all queries at n, the number of chunks. New parameters: W_q, W_o, norm_c and one gate
 per head. W_q, W_o and the norm start as copies of the layer's own, the gates at zero: the untrained
-model is the base, and the first step already has a useful direction to open a gate along.
+model is the base, and the first step already has a useful direction to open a gate along. W_o has
+no bias, which would add to the stream even where the gates are shut.
 """
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from sharedcli.model.attention import InjectedKV
+from sharedcli.model.injected import InjectedKV, LayerCall
 from sharedcli.model.rotary import apply_rotation
 
 
@@ -35,9 +37,11 @@ class CrossAttention(nn.Module):
         self.heads, self.head_dim = heads, head_dim
         self.norm = _trainable_copy(layer.input_layernorm)
         self.q_proj = _dense_copy(attention.q_proj)
-        self.o_proj = _dense_copy(attention.o_proj)
+        self.o_proj = _dense_copy(attention.o_proj, bias=False)
         self.gate = nn.Parameter(torch.zeros(heads))
-        # Qwen3 normalises queries and keys per head; slot keys are normalised already.
+        self.scale = float(getattr(attention, "scaling", head_dim**-0.5))
+        # Qwen3 normalises queries and keys per head; slot keys are normalised already. In a list,
+        # so that the norm stays the base's.
         self._query_norm = [getattr(attention, "q_norm", None)]
 
     def forward(self, states: Tensor, injected: InjectedKV, layer: int) -> Tensor:
@@ -53,47 +57,62 @@ class CrossAttention(nn.Module):
         query = apply_rotation(query, cosine.to(dtype), sine.to(dtype))
         keys = injected.keys[layer].to(dtype).expand(batch, -1, -1, -1)
         values = injected.values[layer].to(dtype).expand(batch, -1, -1, -1)
-        mask = None if injected.valid is None else injected.valid[:, None, None, :]
-        read = scaled_dot_product_attention(query, keys, values, attn_mask=mask, enable_gqa=True)
-        if mask is not None:  # a context without a single slot reads nothing, not NaN
-            read = read.masked_fill(~mask.any(-1, keepdim=True), 0.0)
-        read = read * self.gate[None, :, None, None]
+        mask = empty = None
+        if injected.valid is not None:
+            # A context without a slot reads nothing. Its softmax must be over something all the
+            # same: over nothing it is NaN, which would reach the gradients of the whole batch.
+            valid = injected.valid[:, None, None, :]
+            empty = ~valid.any(-1, keepdim=True)
+            mask = valid | empty
+        read = scaled_dot_product_attention(
+            query, keys, values, attn_mask=mask, scale=self.scale, enable_gqa=True
+        )
+        if empty is not None:
+            read = read.masked_fill(empty, 0.0)
+        read = read * self.gate.to(read.dtype)[None, :, None, None]
         read = read.transpose(1, 2).reshape(batch, length, -1)
         return self.o_proj(read).to(states.dtype)  # type: ignore[no-any-return]
 
 
 class CrossHooks:
-    """Hooks that run each layer's cross-attention between its self-attention and its MLP."""
+    """Hooks that run each layer's cross-attention between its self-attention and its MLP.
 
-    def __init__(self, layers: nn.ModuleList, crosses: nn.ModuleList) -> None:
-        self._residual: dict[int, Tensor] = {}
+    The residual stream is picked up where it enters the layer's first norm. Like the hook on
+    self-attention, that lies inside of what gradient checkpointing runs again.
+    """
+
+    def __init__(self, layers: nn.ModuleList, crosses: nn.ModuleList, owner: object = None) -> None:
+        """``owner``: only calls that name it are meant, see ``LayerCall``."""
+        self._residual: Tensor | None = None
+        self._owner = owner
         self._handles: list[torch.utils.hooks.RemovableHandle] = []
         for index, cross in enumerate(crosses):
-            layer = layers[index]
-            attention = layer.self_attn
-            assert isinstance(attention, nn.Module)
+            norm = layers[index].get_submodule("input_layernorm")
+            attention = layers[index].get_submodule("self_attn")
+            add = self._add(index, cross)
             self._handles += [
-                layer.register_forward_pre_hook(self._keep(index), with_kwargs=True),
-                attention.register_forward_hook(self._add(index, cross), with_kwargs=True),
+                norm.register_forward_pre_hook(self._keep),
+                attention.register_forward_hook(add, with_kwargs=True, always_call=True),
             ]
 
-    def _keep(self, index: int):  # type: ignore[no-untyped-def]
-        def keep(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            if kwargs.get("injected") is not None:
-                self._residual[index] = args[0] if args else kwargs["hidden_states"]
+    def _keep(self, norm: nn.Module, args: tuple[Tensor, ...]) -> None:
+        self._residual = args[0]
 
-        return keep
-
-    def _add(self, index: int, cross: nn.Module):  # type: ignore[no-untyped-def]
+    def _add(self, index: int, cross: nn.Module) -> Callable[..., Any]:
         def add(
             module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any
         ) -> Any:
-            injected = kwargs.get("injected")
-            if injected is None or injected.joint or not injected.reaches(index):
+            residual, self._residual = self._residual, None
+            call = kwargs.get("shared")
+            if output is None or residual is None or not isinstance(call, LayerCall):
+                return None  # self-attention failed, or the call is the plain base's
+            injected = call.injected
+            if call.owner is not self._owner or injected is None or injected.joint:
+                return None
+            if not injected.reaches(index):
                 return None
             attended = output[0]
-            read = cross(self._residual.pop(index) + attended, injected, index)
-            return (attended + read, *output[1:])
+            return (attended + cross(residual + attended, injected, index), *output[1:])
 
         return add
 
@@ -106,22 +125,25 @@ class CrossHooks:
 
 def _trainable_copy(module: Any) -> nn.Module:
     clone: nn.Module = copy.deepcopy(module)
+    # The base's hooks, those of another adapter perhaps, are not the copy's.
+    clone._forward_hooks.clear()
+    clone._forward_pre_hooks.clear()
     return clone.requires_grad_(True)
 
 
-def _dense_copy(linear: Any) -> nn.Linear:
+def _dense_copy(linear: Any, bias: bool = True) -> nn.Linear:
     """Copy a linear layer as a plain one, dequantising 4-bit and 8-bit weights."""
     weight = dense_weight(linear)
     clone = nn.Linear(
         weight.shape[1],
         weight.shape[0],
-        bias=linear.bias is not None,
+        bias=bias and linear.bias is not None,
         dtype=weight.dtype,
         device=weight.device,
     )
     with torch.no_grad():
         clone.weight.copy_(weight)
-        if linear.bias is not None:
+        if clone.bias is not None:
             clone.bias.copy_(linear.bias)
     return clone
 
@@ -136,5 +158,6 @@ def dense_weight(linear: Any) -> Tensor:
     if weight.dtype == torch.int8:
         from bitsandbytes.functional import int8_vectorwise_dequant
 
-        return int8_vectorwise_dequant(weight.data, weight.SCB)  # type: ignore[no-any-return]
+        scales = weight.SCB if weight.SCB is not None else linear.state.SCB  # after a first call
+        return int8_vectorwise_dequant(weight.data, scales)  # type: ignore[no-any-return]
     return weight.data  # type: ignore[no-any-return]

@@ -20,7 +20,7 @@ from transformers.generation.logits_process import (
 )
 
 from sharedcli.errors import UsageError
-from sharedcli.model.attention import InjectedKV
+from sharedcli.model.injected import InjectedKV
 from sharedcli.model.sharedllm import SharedLLM
 
 

@@ -1,9 +1,9 @@
 """Low-rank updates of the base's linear layers, one set for each role of the same weights.
 
 The base plays two roles with one copy of its weights: compressor (lowest M layers) and decoder (all
-layers). A role's updates act only while that role's forward runs: every decoder layer is told the
-role by a keyword of its call (``role=``), which also holds when gradient checkpointing calls it
-again. Without the keyword the base is bit-equal to what it was.
+layers). A role's updates act only while that role's forward runs: every layer's self-attention is
+told the role by a keyword of its call (``model/injected.py``), which also holds when gradient
+checkpointing runs the layer again. Without the keyword the base is bit-equal to what it was.
 
 Updates hang on forward hooks, so base modules keep their type and parameter names, and 4-bit and
 8-bit linear layers work as well.
@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-Role = Literal["compressor", "decoder"]
+from sharedcli.model.injected import LayerCall, Role
+
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
@@ -62,26 +63,44 @@ class RoleLoRA(nn.Module):
 
 
 class RoleSwitch:
-    """Hooks that apply the updates of the role that is named in each layer's call."""
+    """Hooks that apply the updates of the role that is named in each layer's call.
 
-    def __init__(self, layers: nn.ModuleList, roles: dict[str, RoleLoRA]) -> None:
-        self._active: str | None = None
+    The role is taken up where self-attention begins and laid down where the MLP ends. Both lie
+    inside of what gradient checkpointing runs again; a layer's own hooks, in some versions of
+    ``transformers``, do not.
+    """
+
+    def __init__(
+        self, layers: nn.ModuleList, roles: dict[str, RoleLoRA], owner: object = None
+    ) -> None:
+        """``owner``: only calls that name it are meant, see ``LayerCall``."""
+        self._active: Role | None = None
         self._roles = roles
+        self._owner = owner
         self.merged: str | None = None
         self._handles: list[torch.utils.hooks.RemovableHandle] = []
         for index, layer in enumerate(layers):
-            self._handles.append(layer.register_forward_pre_hook(self._enter, with_kwargs=True))
+            attention, mlp = layer.get_submodule("self_attn"), layer.get_submodule("mlp")
+            self._handles += [
+                attention.register_forward_pre_hook(self._enter, with_kwargs=True),
+                mlp.register_forward_hook(self._leave, always_call=True),
+            ]
             for name, linear in linear_layers(layer):
                 key = f"{index}_{name}"
                 if any(key in lora.updates for lora in roles.values()):
                     self._handles.append(linear.register_forward_hook(self._hook(key)))
 
     def _enter(
-        self, layer: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]
-    ) -> tuple[tuple[object, ...], dict[str, object]]:
-        role = kwargs.pop("role", None)
-        self._active = role if isinstance(role, str) else None
-        return args, kwargs
+        self, attention: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]
+    ) -> None:
+        call = kwargs.get("shared")
+        if isinstance(call, LayerCall) and call.owner is self._owner:
+            self._active = call.role
+        else:
+            self._active = None
+
+    def _leave(self, *_: Any) -> None:
+        self._active = None
 
     def _hook(self, key: str):  # type: ignore[no-untyped-def]
         def apply(linear: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor | None:

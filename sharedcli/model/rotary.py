@@ -5,7 +5,9 @@ place that the key position mode names. Since R(a)R(b) = R(a + b), one rotation 
 does it. Angles are computed in float32, whatever the model's dtype.
 
 Scaled variants (YaRN, longrope) multiply keys and queries by a factor once; what is rotated again
-here carries it already, so these rotations are pure.
+here carries it already, so these rotations are pure. Variants whose frequencies change with the
+length (dynamic, longrope) are taken at their original frequencies, which the base itself uses as
+long as it stays within its window.
 """
 
 from __future__ import annotations
@@ -43,6 +45,11 @@ class Rotary:
         angle = positions.float()[..., None] * frequencies
         angle = torch.cat((angle, angle), dim=-1)
         return angle.cos(), angle.sin()
+
+    def query_angles(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Like ``angles``, times the factor of scaled variants, for queries fresh from W_q."""
+        cosine, sine = self.angles(positions)
+        return cosine * self.scaling, sine * self.scaling
 
     def rotate(self, states: Tensor, positions: Tensor) -> Tensor:
         """Rotate ``states`` [..., T, D] to ``positions``, broadcastable to [..., T]."""

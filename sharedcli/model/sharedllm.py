@@ -15,17 +15,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from sharedcli.errors import UsageError
-from sharedcli.model.adapter import Adapter, AdapterConfig
-from sharedcli.model.attention import PREFIX, InjectedKV, register
+from sharedcli.model.adapter import Adapter, AdapterConfig, base_sizes
+from sharedcli.model.attention import attach, detach
 from sharedcli.model.compressed import CompressedKV
 from sharedcli.model.cross import CrossHooks
-from sharedcli.model.lora import Role, RoleSwitch
+from sharedcli.model.injected import InjectedKV, KVCollector, LayerCall, Role
+from sharedcli.model.lora import RoleSwitch
 from sharedcli.model.rotary import Rotary
 
 
@@ -42,23 +45,14 @@ class Encoded:
     states: Tensor
 
 
-class _Collector:
-    """Stands in for a key/value cache: keeps what each layer computes, returns it unchanged."""
-
-    def __init__(self) -> None:
-        self.keys: list[Tensor] = []
-        self.values: list[Tensor] = []
-
-    def update(self, key: Tensor, value: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-        self.keys.append(key)
-        self.values.append(value)
-        return key, value
-
-
 class SharedLLM(nn.Module):
     """A Llama-style base with an adapter attached; ``base`` is any ``*ForCausalLM`` of that style.
 
-    The base's parameters are frozen here and held once, whatever the number of roles.
+    The base's parameters are frozen here and held once, whatever the number of roles. Several
+    adapters can be attached to one base at the same time; each acts in its own calls only.
+
+    Raises:
+        UsageError: the base's attention or rotation is of a kind that slots cannot join.
     """
 
     def __init__(self, base: Any, adapter: Adapter) -> None:
@@ -69,13 +63,14 @@ class SharedLLM(nn.Module):
         self.rotary = Rotary.of(base.model)
         base.requires_grad_(False)
         adapter.to(base.device)
-        register()
-        stock = str(base.config._attn_implementation).removeprefix(PREFIX)
-        base.set_attn_implementation(PREFIX + stock)
+        attach(base)
+        base._sharedllm_attached = getattr(base, "_sharedllm_attached", 0) + 1
         layers = base.model.layers
         roles = {"compressor": adapter.compressor, "decoder": adapter.decoder}
-        self.roles = RoleSwitch(layers, roles)
-        self._cross = CrossHooks(layers, adapter.cross)
+        self._owner = object()
+        self.roles = RoleSwitch(layers, roles, self._owner)
+        self._cross = CrossHooks(layers, adapter.cross, self._owner)
+        self._check_rotation()
 
     @property
     def device(self) -> torch.device:
@@ -100,27 +95,30 @@ class SharedLLM(nn.Module):
         """
         backbone = self.base.model
         depth = self.injected_layers if layers is None else layers
+        reached = max(depth, self.config.summary_layer)
+        check_window(self.base, reached, tokens.shape[1])
         states = backbone.embed_tokens(tokens.to(self.device))
         positions = torch.arange(tokens.shape[1], device=states.device)[None]
         angles = backbone.rotary_emb(states, positions)
-        collector = _Collector()
+        collector = KVCollector(depth)
+        call = LayerCall(self._owner, "compressor", collect=collector)
         summary = states
-        for index in range(depth):
+        for index in range(reached):
             states = backbone.layers[index](
                 states,
                 attention_mask=None,
                 position_ids=positions,
                 position_embeddings=angles,
-                past_key_values=collector,
-                role="compressor",
+                shared=call,
             )
             if index + 1 == self.config.summary_layer:
                 summary = states
-        if not collector.keys:
-            empty = states.new_zeros(0, states.shape[0], 0, states.shape[1], 0)
-            return Encoded(empty, empty, summary)
-        keys = self.rotary.unrotate(torch.stack(collector.keys), positions[0])
-        return Encoded(keys, torch.stack(collector.values), summary)
+        kept = collector.collected()
+        if not kept:
+            none = self._no_slots(tokens.shape)
+            return Encoded(none, none, summary)
+        keys = self.rotary.unrotate(torch.stack([key for key, _ in kept]), positions[0])
+        return Encoded(keys, torch.stack([value for _, value in kept]), summary)
 
     def prepare(self, slots: CompressedKV | None) -> InjectedKV | None:
         """Rotate slots to their places, once for a whole answer. None where nothing is injected."""
@@ -142,7 +140,7 @@ class SharedLLM(nn.Module):
             valid=slots.valid,
             joint=joint,
             start=end if joint else torch.zeros_like(end),
-            query_angles=None if joint else self.rotary.angles(end[:, None, None]),
+            query_angles=None if joint else self.rotary.query_angles(end[:, None, None]),
             bias=None if adapter.slot_bias is None else tuple(adapter.slot_bias),
         )
 
@@ -170,27 +168,84 @@ class SharedLLM(nn.Module):
         """
         return self.base(  # type: ignore[no-any-return]
             input_ids=tokens,
-            position_ids=self._positions(tokens, injected, seen),
+            position_ids=self._positions(tokens, injected, seen, attention_mask),
             attention_mask=attention_mask,
             past_key_values=past,
             use_cache=past is not None,
             logits_to_keep=logits_to_keep,
-            injected=injected,
-            role=role,
+            shared=LayerCall(self._owner, role, injected),
         ).logits
 
-    def _positions(self, tokens: Tensor, injected: InjectedKV | None, seen: int) -> Tensor:
-        places = torch.arange(seen, seen + tokens.shape[1], device=tokens.device)[None]
+    def _positions(
+        self, tokens: Tensor, injected: InjectedKV | None, seen: int, mask: Tensor | None
+    ) -> Tensor:
+        if mask is None or mask.dim() != 2:
+            places = torch.arange(seen, seen + tokens.shape[1], device=tokens.device)[None]
+        else:  # padding takes no place, on whichever side it is
+            places = (mask.long().cumsum(-1) - 1).clamp(min=0)[:, -tokens.shape[1] :]
         if injected is None:
             return places
         return places + injected.start.to(tokens.device)[:, None]
 
     def detach_hooks(self) -> None:
-        """Give the base back as it was."""
+        """Give the base back as it was. This object is of no use afterwards."""
         self.roles.remove()
         self._cross.remove()
-        stock = str(self.base.config._attn_implementation).removeprefix(PREFIX)
-        self.base.set_attn_implementation(stock)
+        self.base._sharedllm_attached -= 1
+        if not self.base._sharedllm_attached:
+            detach(self.base)
+
+    def checkpoint_layers(self, enabled: bool = True) -> None:
+        """Recompute layers in the backward pass of training instead of keeping their activations.
+
+        Acts in training mode only (``model.train()``).
+        """
+        for layer in self.base.model.layers:
+            layer.gradient_checkpointing = enabled
+            # The reentrant kind loses the gradients of what comes by keyword: slots and roles.
+            layer._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)
+
+    def _no_slots(self, shape: Sequence[int]) -> Tensor:
+        config = base_sizes(self.base.config)
+        size = (0, shape[0], config["kv_heads"], shape[1], config["head_dim"])
+        return torch.zeros(size, dtype=self.dtype, device=self.device)
+
+    @torch.no_grad()
+    def _check_rotation(self) -> None:
+        """Refuse a base that rotates in a way of its own: one token at two places shows it."""
+        if self.device.type == "meta":
+            return
+        place = 5
+        tokens = torch.zeros(1, place + 1, dtype=torch.long)
+        encoded = self.encode(tokens, 1)
+        at_zero, elsewhere = encoded.keys[0, 0, :, 0], encoded.keys[0, 0, :, place]
+        if (at_zero - elsewhere).norm() > 0.1 * at_zero.norm():
+            self.detach_hooks()
+            raise UsageError(
+                f"{self.base.config.model_type} models rotate their keys in a way that sharedcli "
+                "does not know; use a Llama, Mistral, Qwen2, Qwen3 or SmolLM model"
+            )
+
+
+def check_window(base: Any, layers: int, tokens: int) -> None:
+    """Refuse to compress more tokens at once than a sliding window of the layers lets see.
+
+    Raises:
+        UsageError: with the largest number that fits.
+    """
+    for index in range(layers):
+        attention = base.model.layers[index].self_attn
+        # Qwen keeps the window in those layers that have one, Mistral in the configuration.
+        window = (
+            attention.sliding_window
+            if hasattr(attention, "sliding_window")
+            else getattr(base.config, "sliding_window", None)
+        )
+        if window is not None and tokens > window:
+            raise UsageError(
+                f"{tokens} tokens cannot be compressed at once: layer {index} of this model sees a "
+                f"window of {window} tokens only; use smaller chunks (--chunk-tokens)"
+            )
 
 
 def pad_right(sequences: Sequence[Tensor]) -> Tensor:
