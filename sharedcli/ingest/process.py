@@ -81,7 +81,7 @@ class WorkerProcess:
             raise self._obituary() from None
         left = self._limits.seconds_for(size)
         while True:
-            message, waited = self._next(min(left, self._limits.seconds))
+            message, waited = self._next(self._patience(left))
             left -= waited
             if "error" in message or "end" in message:
                 self.idle = True
@@ -91,6 +91,10 @@ class WorkerProcess:
             yield message
             if "end" in message:
                 return
+
+    def _patience(self, left: float) -> float:
+        """Return how many seconds to wait for the next message."""
+        return min(left, self._limits.seconds)
 
     def _next(self, seconds: float) -> tuple[dict[str, Any], float]:
         waited = 0.0

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from selectolax.lexbor import LexborHTMLParser, LexborNode
+from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
 from sharedcli.ingest.reading import Section
 
@@ -117,8 +117,15 @@ def sections_of(markup: str) -> tuple[list[Section], str | None]:
     """Return the visible text of an HTML document and the text of its ``title`` element.
 
     Every heading starts a section that carries it as label.
+
+    Raises:
+        MemoryError: the tree does not fit.
     """
-    parser = LexborHTMLParser(markup)
+    try:
+        parser = LexborHTMLParser(markup)
+    except SelectolaxError:
+        # Every string is valid HTML to this parser: it gives up only for want of memory.
+        raise MemoryError from None
     title_node = parser.css_first("head > title")
     title = _BLANKS.sub(" ", title_node.text()).strip() if title_node is not None else ""
     writer = _Writer()

@@ -8,6 +8,7 @@ from pypdf import PdfReader, PdfWriter
 
 from sharedcli.errors import EncryptedError, LimitError, NoTextError, UnreadableError
 from sharedcli.ingest import DocumentReader, Limits
+from sharedcli.ingest.readers.pdf_text import is_torn_table
 
 LABELS = b"/PageLabels << /Nums [0 << /S /r >> 2 << /S /D /P (A-) /St 3 >>] >>"
 
@@ -48,14 +49,15 @@ def test_lines_stay_lines(read, pdf):
 def test_torn_table_is_put_together(read, pdf):
     rows = [("Net sales", "34,229", "35,355"), ("Cost of sales", "19,232", "18,795")]
     rows += [(f"Row {n}", f"{n},100", f"{n},200") for n in range(1, 8)]
-    parts = ["BT /F1 10 Tf"]
-    # Columns apart by hand-set positions, each cell a text object of its own, a hair off its row.
+    # As browsers print: a flipped page, and every cell a text object of its own.
+    parts = [".75 0 0 -.75 0 800 cm"]
     for line, row in enumerate(rows):
         for column, cell in enumerate(row):
-            x, y = (72, 300, 400)[column], 700 - 20 * line - 2.6 * column
-            parts.append(f"1 0 0 1 {x} {y} Tm ({cell}) Tj")
-    objects = pdf.objects(["\n".join([*parts, "ET"]).encode()])
-    lines = [line.split() for line in read("table.pdf", pdf.file(objects)).text.splitlines()]
+            x, y = (72, 300, 400)[column], -100 - 20 * line
+            parts.append(f"q BT /F1 13 Tf 1 0 0 -1 0 0 Tm {x} {y} Td ({cell}) Tj ET Q")
+    data = pdf.file(pdf.objects(["\n".join(parts).encode()]))
+    assert is_torn_table(PdfReader(io.BytesIO(data)).pages[0].extract_text())
+    lines = [line.split() for line in read("table.pdf", data).text.splitlines()]
     assert ["Net", "sales", "34,229", "35,355"] in lines
     assert ["Cost", "of", "sales", "19,232", "18,795"] in lines
 

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sharedcli.errors import LimitError, NoTextError
+from sharedcli.ingest.assemble import Assembler
+from sharedcli.ingest.limits import Limits
+from sharedcli.ingest.reading import Section
+
+FACTS = {"media_type": "text/plain", "paged": True, "sha256": "0" * 64}
+
+
+@given(st.lists(st.tuples(st.text(max_size=30), st.none() | st.text(max_size=9)), min_size=1))
+def test_pages_cover_the_text_without_gaps(sections):
+    assembler = Assembler("a.txt", Limits())
+    for text, label in sections:
+        assembler.add(Section(text, label))
+    try:
+        document = assembler.finish(title=None, warnings=[], **FACTS)
+    except NoTextError:
+        assert not any(text.strip("\x00").strip() and text.isprintable() for text, _ in sections)
+        return
+    assert [page.number for page in document.pages] == list(range(1, len(sections) + 1))
+    assert [page.start for page in document.pages] == [
+        0,
+        *(page.end for page in document.pages[:-1]),
+    ]
+    assert document.pages[-1].end == len(document.text)
+    for page in document.pages:
+        for offset in range(page.start, page.end):
+            assert document.page_at(offset) == page
+
+
+def test_titles_labels_and_warnings_are_clean_lines():
+    assembler = Assembler("dir/\x1b[31mname\n.txt", Limits())
+    assembler.add(Section("text", "a\x1b]0;x\x07b\n c" + "d" * 500))
+    document = assembler.finish(title="T\n\u202eitle", warnings=["w\x9b31m\x07"], **FACTS)
+    assert document.source == r"dir/\x1b[31mname\x0a.txt"
+    assert document.title == "T itle"
+    assert document.pages[0].label.startswith("ab c")
+    assert len(document.pages[0].label) == 120
+    assert document.warnings == ("w",)
+
+
+def test_limits():
+    assembler = Assembler("a", Limits(text_chars=10, pages=2))
+    with pytest.raises(LimitError, match="10 characters"):
+        assembler.add(Section("x" * 11))
+    assembler = Assembler("a", Limits(pages=2))
+    assembler.add(Section(""))
+    assembler.add(Section(""))
+    with pytest.raises(LimitError, match="2 sections"):
+        assembler.add(Section(""))
