@@ -19,6 +19,7 @@ from sharedcli.answer.citations import cite
 from sharedcli.answer.prompt import Excerpt, build_prompt
 from sharedcli.answer.stream import decode_stream, stop_tokens
 from sharedcli.engine.loading import LoadedModel
+from sharedcli.engine.opening import CHUNK_PASSAGES, open_frontiers
 from sharedcli.engine.slots import read_context
 from sharedcli.errors import UsageError
 from sharedcli.ingest.document import Document
@@ -27,11 +28,10 @@ from sharedcli.model.decoder import Decoder, Sampling
 from sharedcli.model.devices import guard_memory
 from sharedcli.retrieve.find import find_passages
 from sharedcli.retrieve.rank import RankedPassage
-from sharedcli.retrieve.search import ChunkFrontier, budgeted_frontiers, leaf_relevance
+from sharedcli.retrieve.search import ChunkFrontier
 from sharedcli.store.records import DocumentRecord
 from sharedcli.store.store import Store
 from sharedcli.tree.context_tree import ContextTree
-from sharedcli.tree.geometry import TreeGeometry
 
 if TYPE_CHECKING:
     from sharedcli.retrieve.embedding import SentenceEncoder
@@ -39,9 +39,6 @@ if TYPE_CHECKING:
 
 CITATIONS = 10
 """Pages that are cited at most."""
-
-CHUNK_PASSAGES = 50
-"""Best passages whose chunks may be opened."""
 
 
 class Asker:
@@ -90,38 +87,21 @@ class Asker:
         context, note = self._context(frontiers, trees)
         timings.inject = time.monotonic() - mark
         return self._answer(
-            question, ranked, frontiers if context else [], context, note, timings, started, history
+            question,
+            ranked,
+            frontiers if context else [],
+            context,
+            note=note,
+            timings=timings,
+            started=started,
+            history=history,
         )
 
     def frontiers(
         self, ranked: Sequence[RankedPassage], records: Sequence[DocumentRecord]
     ) -> tuple[list[ChunkFrontier], dict[str, ContextTree]]:
         """Spend the slot budget on the chunks that hold the best passages."""
-        trees = {
-            record.id: ContextTree(record.tokens, self._geometry(record)) for record in records
-        }
-        best = list(ranked[:CHUNK_PASSAGES])
-        by_doc: dict[str, list[tuple[int, int, float]]] = {}
-        for hit in best:
-            span = (hit.passage.start, hit.passage.end, hit.score)
-            by_doc.setdefault(hit.doc_id, []).append(span)
-        relevance = {}
-        for doc_id, spans in by_doc.items():
-            for chunk in self._store.chunks(doc_id):
-                near = [s for s in spans if s[0] < chunk.char_end and s[1] > chunk.char_start]
-                if near:
-                    tokens = self._store.chunk_tokens(doc_id, chunk.index)
-                    tree = trees[doc_id]
-                    leaves = [
-                        tokens.char_span(leaf.start, leaf.end)
-                        for leaf in tree.level(chunk.index, tree.geometry.depth)
-                    ]
-                    relevance[doc_id, chunk.index] = leaf_relevance(leaves, near)
-        opened = {doc_id: trees[doc_id] for doc_id in by_doc}
-        return budgeted_frontiers(opened, relevance, self._settings.budget), trees
-
-    def _geometry(self, record: DocumentRecord) -> TreeGeometry:
-        return TreeGeometry(**self._store.identity(record.id).geometry)  # type: ignore[arg-type]
+        return open_frontiers(self._store, ranked, records, self._settings.budget)
 
     def _context(
         self, frontiers: Sequence[ChunkFrontier], trees: dict[str, ContextTree]
@@ -143,6 +123,7 @@ class Asker:
         ranked: Sequence[RankedPassage],
         frontiers: Sequence[ChunkFrontier],
         context: CompressedKV | None,
+        *,
         note: str,
         timings: Timings,
         started: float,

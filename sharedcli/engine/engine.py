@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from sharedcli.engine.events import IndexEvent
+from sharedcli.engine.events import IndexEvent, OnProgress
 from sharedcli.errors import ModelMissingError, NoStoreError
 from sharedcli.settings import Settings, load_settings
 from sharedcli.store.records import DocumentRecord
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sharedcli.engine.loading import LoadedModel
     from sharedcli.model.fetch import OnStep
     from sharedcli.retrieve.embedding import SentenceEncoder
+    from sharedcli.retrieve.search import ChunkFrontier
     from sharedcli.store.identity import TreeIdentity
 
 NO_ENCODER = "none"
@@ -114,12 +115,29 @@ class Engine:
         encoder = ENCODER_ID if self.encoder() else NO_ENCODER
         return self.model().tree_identity(self.settings, encoder)
 
-    def index(self, paths: Sequence[str], *, force: bool = False) -> Iterator[IndexEvent]:
-        """Index files and folders; see ``engine/indexing.py``."""
+    def index(
+        self,
+        paths: Sequence[str],
+        *,
+        force: bool = False,
+        on_progress: OnProgress | None = None,
+    ) -> Iterator[IndexEvent]:
+        """Index files and folders; see ``engine/indexing.py``.
+
+        Args:
+            paths: files, folders, or "-" for standard input.
+            force: index files again that have not changed.
+            on_progress: told the pages read and the passages encoded inside of one file.
+        """
         from sharedcli.engine.indexing import Indexer
 
         indexer = Indexer(
-            self.store(create=True), self.settings, self.model, self.encoder, self.identity
+            self.store(create=True),
+            self.settings,
+            self.model,
+            self.encoder,
+            self.identity,
+            on_progress=on_progress,
         )
         yield from indexer.run(paths, force=force)
 
@@ -162,3 +180,17 @@ class Engine:
         asker = Asker(self.store(), self.settings, model, encoder)
         loaded = time.monotonic() - started
         return asker.ask(question, records, load_seconds=loaded, history=history)
+
+    def open_nodes(self, question: str, documents: Sequence[str] = ()) -> list[ChunkFrontier]:
+        """Return the tree nodes that ``ask`` would open for a question; no language model is used.
+
+        Raises:
+            NoStoreError: no document matches.
+        """
+        from sharedcli.engine.opening import open_frontiers
+        from sharedcli.retrieve.find import find_passages
+
+        records = self.documents(documents)
+        ids = [record.id for record in records]
+        ranked = find_passages(self.store(), question, ids, self.encoder())
+        return open_frontiers(self.store(), ranked, records, self.settings.budget)[0]

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from sharedcli.store.records import DocumentRecord
 
 EventKind = Literal[
-    "reading", "loading", "compressing", "indexed", "unchanged", "failed", "skipped", "done"
+    "found",
+    "reading",
+    "loading",
+    "compressing",
+    "indexed",
+    "unchanged",
+    "failed",
+    "skipped",
+    "done",
 ]
+
+Stage = Literal["pages", "passages"]
+OnProgress = Callable[[Stage, int, "int | None"], None]
+"""Told what is counted inside of one file, how many are done, and of how many (None: unknown)."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +44,9 @@ class IndexEvent:
     """One step of indexing.
 
     Attributes:
-        kind: "reading" (``done`` of ``total`` pages), "loading" the model, "compressing" (tokens),
-            then one of "indexed", "unchanged", "failed" or "skipped" per file, and "done" last.
+        kind: "found" first (``total`` files); per file "reading", "loading" the model,
+            "compressing" (``done`` of ``total`` tokens), then one of "indexed", "unchanged",
+            "failed" or "skipped"; and "done" last.
         source: the file, as printed.
         done, total: progress; ``total`` is None if unknown.
         record: the document, for "indexed" and "unchanged".

@@ -12,11 +12,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sharedcli.engine.events import IndexCounts, IndexEvent
+from sharedcli.engine.events import IndexCounts, IndexEvent, OnProgress
 from sharedcli.engine.loading import LoadedModel
 from sharedcli.errors import DocumentError, NoTextError, UnreadableError
 from sharedcli.ingest.discover import STDIN, FoundFile, find_files
@@ -49,6 +50,7 @@ class Indexer:
         model: called when the first file needs the model.
         encoder: called when the first file needs the sentence encoder; None if there is none.
         identity: called after ``model``: who makes the trees.
+        on_progress: told pages read and passages encoded.
     """
 
     def __init__(
@@ -58,21 +60,26 @@ class Indexer:
         model: Callable[[], LoadedModel],
         encoder: Callable[[], SentenceEncoder | None],
         identity: Callable[[], TreeIdentity],
+        *,
+        on_progress: OnProgress | None = None,
     ) -> None:
         self._store = store
         self._settings = settings
         self._model = model
         self._encoder = encoder
         self._identity = identity
+        self._on_progress = on_progress or (lambda _stage, _done, _total: None)
         self._counts = IndexCounts()
 
     def run(self, paths: Sequence[str], *, force: bool = False) -> Iterator[IndexEvent]:
-        """Index files and folders; yields events, the last of kind "done".
+        """Index files and folders; yields events, the first of kind "found", the last "done".
 
         Raises whatever concerns the whole run: a locked store, a missing model, a full disk.
         """
         with DocumentReader() as reader:
-            for found in find_files(paths):
+            files = list(find_files(paths))
+            yield IndexEvent("found", total=len(files))
+            for found in files:
                 for event in self._file(reader, found, force):
                     self._count(event)
                     yield event
@@ -92,7 +99,7 @@ class Indexer:
             return
         yield IndexEvent("reading", found.source)
         try:
-            document = reader.read(found.path)
+            document = reader.read(found.path, on_page=partial(self._on_progress, "pages"))
         except DocumentError as error:
             yield self._failed(found.source, str(error))
             return
@@ -138,7 +145,10 @@ class Indexer:
             with writer:
                 yield IndexEvent("compressing", source, 0, tree.tokens)
                 texts = [document.text[passage.start : passage.end] for passage in passages]
-                vectors = encoder.encode_passages(texts) if encoder and texts else None
+                vectors = None
+                if encoder and texts:
+                    told = partial(self._on_progress, "passages")
+                    vectors = encoder.encode_passages(texts, told)
                 writer.put_passages(passages, vectors)
                 for chunks in _batches(tree):
                     for chunk, slots in zip(

@@ -1,0 +1,57 @@
+"""Which nodes of which trees a question opens: from ranked passages to frontiers under a budget.
+
+It reads spans and tokens of the store, no tensors, and needs no language model: ``tree --query``
+shows what ``ask`` would open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sharedcli.retrieve.rank import RankedPassage
+from sharedcli.retrieve.search import ChunkFrontier, budgeted_frontiers, leaf_relevance
+from sharedcli.store.records import DocumentRecord
+from sharedcli.store.store import Store
+from sharedcli.tree.context_tree import ContextTree
+from sharedcli.tree.geometry import TreeGeometry
+
+CHUNK_PASSAGES = 50
+"""Best passages whose chunks may be opened."""
+
+
+def stored_tree(store: Store, record: DocumentRecord) -> ContextTree:
+    """Return the tree of a stored document, in the geometry that it was made with."""
+    geometry = TreeGeometry(**store.identity(record.id).geometry)  # type: ignore[arg-type]
+    return ContextTree(record.tokens, geometry)
+
+
+def open_frontiers(
+    store: Store,
+    ranked: Sequence[RankedPassage],
+    records: Sequence[DocumentRecord],
+    budget: int,
+) -> tuple[list[ChunkFrontier], dict[str, ContextTree]]:
+    """Spend ``budget`` slots on the chunks that hold the best of the ``ranked`` passages.
+
+    Returns:
+        One frontier per opened chunk, and the trees of all ``records`` by id.
+    """
+    trees = {record.id: stored_tree(store, record) for record in records}
+    by_doc: dict[str, list[tuple[int, int, float]]] = {}
+    for hit in ranked[:CHUNK_PASSAGES]:
+        span = (hit.passage.start, hit.passage.end, hit.score)
+        by_doc.setdefault(hit.doc_id, []).append(span)
+    relevance = {}
+    for doc_id, spans in by_doc.items():
+        for chunk in store.chunks(doc_id):
+            near = [s for s in spans if s[0] < chunk.char_end and s[1] > chunk.char_start]
+            if near:
+                tokens = store.chunk_tokens(doc_id, chunk.index)
+                tree = trees[doc_id]
+                leaves = [
+                    tokens.char_span(leaf.start, leaf.end)
+                    for leaf in tree.level(chunk.index, tree.geometry.depth)
+                ]
+                relevance[doc_id, chunk.index] = leaf_relevance(leaves, near)
+    opened = {doc_id: trees[doc_id] for doc_id in by_doc}
+    return budgeted_frontiers(opened, relevance, budget), trees
