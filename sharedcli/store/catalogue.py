@@ -25,7 +25,7 @@ from sharedcli.errors import (
     StoreLockedError,
     UsageError,
 )
-from sharedcli.store import durable, rows, schema
+from sharedcli.store import durable, ledger, schema
 
 CATALOGUE = "catalogue.sqlite3"
 _BUSY_TIMEOUT_S = 20.0
@@ -157,7 +157,7 @@ def create(store: Path) -> None:
                 catalogue.connection.execute("PRAGMA journal_mode = WAL")
             with catalogue.writing() as connection:
                 schema.create(connection)
-                rows.seal_library(connection)
+                ledger.seal(connection)
     finally:
         catalogue.close()
 

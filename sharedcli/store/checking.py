@@ -15,7 +15,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from sharedcli.errors import CorruptionError, SharedCLIError
-from sharedcli.store import fulltext_check, rows, schema, sweeping
+from sharedcli.store import fulltext_check, ledger, rows, schema, sweeping
 from sharedcli.store.blobs import BlobFiles
 from sharedcli.store.catalogue import Catalogue
 from sharedcli.store.records import CheckReport, Damage
@@ -97,7 +97,7 @@ class _Check:
             for (line,) in connection.execute("PRAGMA integrity_check(20)"):
                 if line != "ok":
                     self.problems.append(f"the catalogue is damaged: {line}")
-            if not rows.library_is_sealed(connection):
+            if not ledger.is_sealed(connection):
                 self.problems.append(
                     "the list of documents is not as the last commit left it; run `sharedcli gc` "
                     "to accept what is left, then index again what is missing"

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sharedcli.errors import CorruptionError
-from sharedcli.store import fulltext, rows
+from sharedcli.store import fulltext, ledger, rows
 from sharedcli.store.digests import is_sha256
 from sharedcli.store.records import FailedFile, Passage
 from sharedcli.store.spans import INT32
@@ -102,3 +102,22 @@ def failures(connection: sqlite3.Connection) -> list[FailedFile]:
         FailedFile(rows.decode_text(source), rows.decode_text(reason), failed_at)
         for source, reason, failed_at in found
     ]
+
+
+def put_failure(connection: sqlite3.Connection, source: str, reason: str) -> None:
+    """Note why a file could not be indexed; the last reason stays."""
+    drop_failure(connection, source)
+    row = (rows.encode_text(source), rows.encode_text(reason), now())
+    connection.execute("INSERT INTO failed(source, reason, failed_at) VALUES (?, ?, ?)", row)
+    ledger.shift(connection, (), [("failed", *row)])
+
+
+def drop_failure(connection: sqlite3.Connection, source: str) -> None:
+    """Forget that a file failed."""
+    raw = rows.encode_text(source)
+    found = connection.execute(
+        "SELECT 'failed', source, reason, failed_at FROM failed WHERE source = ?", (raw,)
+    ).fetchall()
+    if found:
+        ledger.shift(connection, found, ())
+        connection.execute("DELETE FROM failed WHERE source = ?", (raw,))

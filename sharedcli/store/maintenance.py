@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sharedcli.errors import SharedCLIError
-from sharedcli.store import durable, fulltext, library, rows, sweeping
+from sharedcli.store import durable, fulltext, ledger, library, rows, sweeping
 from sharedcli.store.blobs import BlobFiles
 from sharedcli.store.catalogue import CATALOGUE, Catalogue, guarded
 from sharedcli.store.fulltext_check import search_index_is_sound
@@ -60,9 +60,9 @@ def note_failure(store: Path, source: str, reason: str | None) -> None:
     """Note why a file could not be indexed, or with None forget it."""
     with _writable(store) as catalogue, catalogue.writing() as connection:
         if reason is None:
-            rows.drop_failure(connection, source)
+            library.drop_failure(connection, source)
         else:
-            rows.put_failure(connection, source, (reason, library.now()))
+            library.put_failure(connection, source, reason)
 
 
 def _by_id(connection: sqlite3.Connection, doc_id: str) -> list[rows.Entry]:
@@ -86,7 +86,7 @@ def collect(store: Path) -> GcReport:
             connection.execute(
                 "DELETE FROM identities WHERE digest NOT IN (SELECT identity FROM documents)"
             )
-            rows.seal_library(connection)
+            ledger.seal(connection)
         retired = sweeping.remove_retired(store, catalogue, grace_s=0)
         unused = sweeping.remove_unused(store, catalogue)
         sweeping.end(store)

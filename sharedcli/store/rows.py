@@ -19,7 +19,8 @@ from typing import Any
 
 from sharedcli.errors import CorruptionError, NoStoreError
 from sharedcli.ingest.document import Page
-from sharedcli.store.digests import digest, is_sha256
+from sharedcli.store import ledger
+from sharedcli.store.digests import digest
 from sharedcli.store.identity import TreeIdentity
 from sharedcli.store.records import ChunkSpan, DocumentRecord
 
@@ -145,7 +146,7 @@ def put_entry(
     connection: sqlite3.Connection, key: int, record: DocumentRecord, contents_sha256: str
 ) -> None:
     """Write a document's row and its seal."""
-    _shift(connection, _documents(connection, key), ())
+    ledger.shift(connection, ledger.documents(connection, key), ())
     details = {
         "title": record.title,
         "media_type": record.media_type,
@@ -174,7 +175,7 @@ def put_entry(
         + ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS.split(", ")[1:]),
         (*values, digest("record", *values)),
     )
-    _shift(connection, (), _documents(connection, key))
+    ledger.shift(connection, (), ledger.documents(connection, key))
 
 
 def identity(connection: sqlite3.Connection, record: DocumentRecord) -> TreeIdentity:
@@ -262,76 +263,5 @@ def contents_seal(
 
 def delete_entry(connection: sqlite3.Connection, key: int) -> None:
     """Delete a document's row, and with it all rows that belong to it."""
-    _shift(connection, _documents(connection, key), ())
+    ledger.shift(connection, ledger.documents(connection, key), ())
     connection.execute("DELETE FROM documents WHERE key = ?", (key,))
-
-
-def put_failure(connection: sqlite3.Connection, source: str, failure: tuple[str, str]) -> None:
-    """Note ``(reason, time)`` for a file that could not be indexed; the last one stays."""
-    drop_failure(connection, source)
-    row = (encode_text(source), encode_text(failure[0]), failure[1])
-    connection.execute("INSERT INTO failed(source, reason, failed_at) VALUES (?, ?, ?)", row)
-    _shift(connection, (), [("failed", *row)])
-
-
-def drop_failure(connection: sqlite3.Connection, source: str) -> None:
-    """Forget that a file failed."""
-    raw = encode_text(source)
-    found = connection.execute(
-        "SELECT 'failed', source, reason, failed_at FROM failed WHERE source = ?", (raw,)
-    ).fetchall()
-    if found:
-        _shift(connection, found, ())
-        connection.execute("DELETE FROM failed WHERE source = ?", (raw,))
-
-
-def library_is_sealed(connection: sqlite3.Connection) -> bool:
-    """Tell whether the lists of documents and failures are as the commits left them."""
-    row = connection.execute(_LIBRARY_SEAL).fetchone()
-    return bool(row is not None and row[0] == _library_sum(connection))
-
-
-def seal_library(connection: sqlite3.Connection) -> None:
-    """Accept the lists as they are now."""
-    connection.execute(
-        "INSERT OR REPLACE INTO meta(name, value) VALUES ('library', ?)",
-        (_library_sum(connection),),
-    )
-
-
-_LIBRARY_SEAL = "SELECT value FROM meta WHERE name = 'library'"
-_Rows = Iterable[tuple[Any, ...]]
-
-
-def _documents(connection: sqlite3.Connection, key: int | None = None) -> _Rows:
-    chosen = "" if key is None else "WHERE key = :key"
-    return connection.execute(
-        f"SELECT 'document', key, id, record_sha256 FROM documents {chosen}", {"key": key}
-    ).fetchall()
-
-
-def _library_sum(connection: sqlite3.Connection) -> str:
-    failed = connection.execute("SELECT 'failed', source, reason, failed_at FROM failed")
-    return _hex(_sum(_documents(connection)) + _sum(failed))
-
-
-def _shift(connection: sqlite3.Connection, gone: _Rows, new: _Rows) -> None:
-    """Change the library's seal by the rows that go and come.
-
-    It is a sum of digests, so a commit costs the same in a library of any size, and a row that was
-    lost stays missed through later commits.
-    """
-    row = connection.execute(_LIBRARY_SEAL).fetchone()
-    before = int(row[0], 16) if row is not None and is_sha256(row[0]) else 0
-    connection.execute(
-        "INSERT OR REPLACE INTO meta(name, value) VALUES ('library', ?)",
-        (_hex(before - _sum(gone) + _sum(new)),),
-    )
-
-
-def _sum(found: _Rows) -> int:
-    return sum(int(digest(*row), 16) for row in found)
-
-
-def _hex(total: int) -> str:
-    return f"{total % (1 << 256):064x}"

@@ -1,7 +1,7 @@
 """Segments: the tensors of consecutive chunks gathered into one blob.
 
 Notable choices:
-- A segment is closed at about 32 MB, so that neither writing nor reading holds a whole document.
+- A segment is closed at about 16 MB: writing holds a few copies of it, and never a whole document.
 - The digest of a tensor covers document, chunk, name, format and shape besides the bytes: a tensor
   that is swapped with a sound one of another document does not verify either.
 - Reading takes the bytes of the asked tensors and nothing else of the file.
@@ -22,7 +22,7 @@ from sharedcli.store.blobs import BlobFiles, parse_header
 from sharedcli.store.digests import digest
 from sharedcli.store.quantize import Encoded, code_shapes, decode
 
-SEGMENT_BYTES = 32 << 20
+SEGMENT_BYTES = 16 << 20
 SCALES = ".scales"
 
 

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 from sharedcli.errors import CorruptionError, ModelMismatchError, NoStoreError, UsageError
 from sharedcli.ingest.document import Document
 from sharedcli.store import catalogue as catalogues
-from sharedcli.store import durable, fulltext, rows, schema, selecting
+from sharedcli.store import durable, fulltext, ledger, rows, schema, selecting
 from sharedcli.store.blobs import BLOBS, TEMPORARY, BlobFiles
 from sharedcli.store.catalogue import CATALOGUE, Catalogue
 from sharedcli.store.identity import TreeIdentity
@@ -127,7 +127,7 @@ class Store:
         """Return all documents in the order they were added."""
         with self._catalogue.reading() as connection:
             found = list(rows.entries(connection))
-            sealed = rows.library_is_sealed(connection)
+            sealed = ledger.is_sealed(connection)
         for entry in found:
             if entry.record is None:
                 raise CorruptionError(

@@ -270,7 +270,7 @@ class DocumentWriter:
         record = self._draft()
         rows.put_entry(connection, self._key, record, seal)
         library.retire(connection, self._replaced_blobs)
-        rows.drop_failure(connection, record.source)
+        library.drop_failure(connection, record.source)
         return record
 
     def _clean_up(self) -> None:
