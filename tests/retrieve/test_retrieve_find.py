@@ -5,12 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from sharedcli.ingest.document import Document, Page
 from sharedcli.retrieve.find import find_passages
 from sharedcli.retrieve.passages import cut_passages
 from sharedcli.store.fulltext import index_passages
+from sharedcli.store.identity import TreeIdentity
 from sharedcli.store.records import Passage, PassageHit
+from sharedcli.store.spans import ChunkTokens
+from sharedcli.store.store import Store
+from sharedcli.tree.geometry import TreeGeometry
 
 TEXTS = {
     "ships": ["The harbour closes at nine.", "Pilots board tankers near the lighthouse."],
@@ -91,8 +96,28 @@ def test_documents_indexed_without_an_encoder_are_searched_by_text() -> None:
     assert [(hit.doc_id, hit.passage.page) for hit in ranked] == [("ships", 2)]
 
 
-def test_a_real_store_has_this_interface(tmp_path: Path) -> None:
-    from sharedcli.store import store
-
-    for name in ("search_text", "passages", "passage_vectors"):
-        assert callable(getattr(store.Store, name))
+def test_a_real_store_is_searched(tmp_path: Path) -> None:
+    text = "".join(TEXTS["taxes"])
+    edge = len(TEXTS["taxes"][0])
+    pages = (Page(1, None, 0, edge), Page(2, None, edge, len(text)))
+    document = Document("t.txt", "t", "text/plain", "0" * 64, text, pages)
+    geometry = TreeGeometry(chunk_tokens=8, depth=1, slots_per_node=4)
+    identity = TreeIdentity(
+        "acme/base", "w", "t", "float32", 1, geometry.to_dict(), "bfloat16", "chunk_only"
+    )
+    tokens = ChunkTokens(0, np.array([7], np.int32), np.array([[0, len(text)]], np.int32))
+    slots = {"level1.keys": torch.zeros(1, 1, 1, 4), "level1.values": torch.zeros(1, 1, 1, 4)}
+    vectors = np.array([[0.2, 0.9, 0, 0], [0, 1, 0.8, 0.6]], dtype=np.float16)
+    with Store.open(tmp_path / "store", create=True) as store:
+        with store.writer(document, identity, file_size=1, mtime_ns=1) as writer:
+            writer.put_passages(cut_passages(document), vectors)
+            writer.put_chunk(0, tokens, slots)
+            record = writer.commit()
+        by_both = find_passages(store, "Were dividends paid?", [record.id], Encoder())
+        by_text = find_passages(store, "Were dividends paid?", [record.id], None)
+        nothing = find_passages(store, "Were dividends paid?", [], Encoder())
+    assert [hit.passage.page for hit in by_both] == [2, 1]
+    assert by_both[0].cosine == pytest.approx(0.8, abs=1e-3)
+    assert (by_both[0].lexical_rank, by_both[0].dense_rank) == (1, 1)
+    assert [hit.passage.page for hit in by_text] == [2]
+    assert nothing == []
