@@ -17,9 +17,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from safetensors import SafetensorError
@@ -35,6 +36,8 @@ from sharedcli.tree.geometry import TreeGeometry
 Form = Literal["joint", "cross"]
 FORMAT = 1
 CONFIG_FILE, TENSOR_FILE = "adapter.json", "adapter.safetensors"
+MAX_RANK = 1024
+MAX_CONFIG_CHARS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,9 @@ class AdapterConfig:
         steps: training steps; 0 means untrained.
         tokens: tokens seen in training.
         format: version of this description.
+
+    Raises:
+        UsageError: a value that makes no sense.
     """
 
     form: Form = "joint"
@@ -70,6 +76,24 @@ class AdapterConfig:
     tokens: int = 0
     format: int = FORMAT
 
+    def __post_init__(self) -> None:
+        for name, choices in (("form", Form), ("key_position_mode", KeyPositionMode)):
+            if getattr(self, name) not in get_args(choices):
+                raise UsageError(
+                    f"adapter {name} {getattr(self, name)!r} is unknown; "
+                    f"use one of {', '.join(get_args(choices))}"
+                )
+        for name in ("injected_layers", "summary_layer", "steps", "tokens"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"adapter {name} must be 0 or more, not {getattr(self, name)}")
+        for name in ("compressor_rank", "decoder_rank"):
+            if not 0 <= getattr(self, name) <= MAX_RANK:
+                raise UsageError(
+                    f"adapter {name} must be 0 to {MAX_RANK}, not {getattr(self, name)}"
+                )
+        if not math.isfinite(self.lora_alpha):
+            raise UsageError(f"adapter lora_alpha must be a finite number, not {self.lora_alpha}")
+
     @property
     def trained(self) -> bool:
         """Whether injection can be expected to help."""
@@ -81,19 +105,47 @@ class AdapterConfig:
 
     @classmethod
     def from_json(cls, text: str) -> AdapterConfig:
-        """Read the text form; unknown keys and newer formats are refused."""
-        values = json.loads(text)
+        """Read the text form.
+
+        Raises:
+            UsageError: a newer format, or a value that makes no sense.
+            ValueError: not JSON, not an adapter's, or values of another type.
+        """
+        if len(text) > MAX_CONFIG_CHARS:
+            raise ValueError(f"{len(text)} characters are too many for {CONFIG_FILE}")
+        try:
+            values = json.loads(text)
+        except RecursionError as error:
+            raise ValueError("nested too deeply") from error
         if not isinstance(values, dict):
             raise ValueError("not a JSON object")
-        if values.get("format", 0) > FORMAT:
+        if _typed(cls, values).get("format", 0) > FORMAT:
             raise UsageError(
                 f"adapter format {values['format']} is newer than this sharedcli knows ({FORMAT}); "
                 "upgrade sharedcli"
             )
-        if unknown := set(values) - {f.name for f in fields(cls)}:
-            raise ValueError(f"unknown keys {sorted(unknown)}")
-        values["geometry"] = TreeGeometry(**values["geometry"])
+        if "geometry" in values:
+            values["geometry"] = TreeGeometry(**_typed(TreeGeometry, values["geometry"]))
         return cls(**values)
+
+
+_JSON_TYPES: dict[type, tuple[type, ...]] = {float: (int, float), TreeGeometry: (dict,)}
+
+
+def _typed(cls: type, values: dict[str, Any]) -> dict[str, Any]:
+    """Check that ``values`` are fields of the dataclass ``cls``, each of its default's type."""
+    known = {entry.name: entry for entry in fields(cls)}
+    if unknown := set(values) - set(known):
+        raise ValueError(f"unknown keys {sorted(unknown)}")
+    for name, value in values.items():
+        entry = known[name]
+        default = entry.default_factory() if callable(entry.default_factory) else entry.default
+        wanted = _JSON_TYPES.get(type(default), (type(default),))
+        if type(value) not in wanted:  # exactly: True is no number
+            raise ValueError(
+                f"{name} is {json.dumps(value)[:40]}, not of type {wanted[-1].__name__}"
+            )
+    return values
 
 
 def base_sizes(config: Any) -> dict[str, Any]:
@@ -120,6 +172,11 @@ class Adapter(nn.Module):
             raise UsageError(
                 f"cannot inject {config.injected_layers} layers into a base of {sizes['layers']}; "
                 f"use 0 to {sizes['layers']}"
+            )
+        if config.summary_layer > sizes["layers"]:
+            raise UsageError(
+                f"search vectors after layer {config.summary_layer} do not exist in a base of "
+                f"{sizes['layers']} layers; use 1"
             )
         for name, value in config.base.items():
             if name in sizes and sizes[name] != value:
@@ -150,10 +207,11 @@ class Adapter(nn.Module):
             name: tensor.detach().to("cpu", dtype or tensor.dtype).contiguous()
             for name, tensor in self.state_dict().items()
         }
-        temporary = folder / (TENSOR_FILE + ".part")
-        save_file(tensors, temporary)
-        temporary.replace(folder / TENSOR_FILE)
-        (folder / CONFIG_FILE).write_text(self.config.to_json(), encoding="utf-8")
+        parts = {name: folder / f"{name}.part" for name in (TENSOR_FILE, CONFIG_FILE)}
+        save_file(tensors, parts[TENSOR_FILE])
+        parts[CONFIG_FILE].write_text(self.config.to_json(), encoding="utf-8")
+        for name, part in parts.items():  # both complete before either is seen
+            part.replace(folder / name)
 
     def digest(self) -> str:
         """sha256 over configuration and parameters: the adapter's part of a tree's identity."""
@@ -192,6 +250,11 @@ def load_adapter(folder: Path, base: Any) -> Adapter:
         raise UnreadableError(
             f"the adapter in {folder} does not hold what its {CONFIG_FILE} describes "
             f"(first difference: {odd}); copy or train it again"
+        )
+    if odd_values := [name for name, tensor in tensors.items() if not tensor.isfinite().all()]:
+        raise UnreadableError(
+            f"the adapter in {folder} is damaged: {odd_values[0]} holds what is no number; "
+            "copy or train it again"
         )
     adapter.load_state_dict(tensors)
     return adapter

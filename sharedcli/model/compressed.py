@@ -86,6 +86,16 @@ class CompressedKV:
         )
 
     @classmethod
+    def empty(
+        cls, layers: int, kv_heads: int, head_dim: int, device: torch.device, dtype: torch.dtype
+    ) -> CompressedKV:
+        """A context without a chunk (batch of 1): nothing is injected for it."""
+        slots = torch.empty(layers, 1, kv_heads, 0, head_dim, device=device, dtype=dtype)
+        places = torch.empty(1, 0, dtype=torch.long, device=device)
+        none = torch.zeros(1, dtype=torch.long, device=device)
+        return cls(slots, slots, places, places, places, none, none)
+
+    @classmethod
     def cat(cls, parts: Sequence[CompressedKV]) -> CompressedKV:
         """Join contexts one behind the other (same batch): chunks are numbered on."""
         if any(part.valid is not None for part in parts):

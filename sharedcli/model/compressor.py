@@ -14,7 +14,7 @@ coarser node's slots are taken from its children's.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -69,19 +69,29 @@ class Compressor:
         wanted: Iterable[tuple[int, Node]],
     ) -> dict[tuple[int, Node], NodeSlots]:
         """Encode ``wanted`` nodes, given as (context index, node); contexts are token ids [T]."""
+        slots: dict[tuple[int, Node], NodeSlots] = {}
+        for encoded, row, job, nodes in self._encoded(contexts, trees, wanted):
+            for node in nodes:
+                slots[job.context, node] = self._slots(encoded, row, job, trees[job.context], node)
+        return slots
+
+    def _encoded(
+        self,
+        contexts: Sequence[Tensor],
+        trees: Sequence[ContextTree],
+        wanted: Iterable[tuple[int, Node]],
+        layers: int | None = None,
+    ) -> Iterator[tuple[Encoded, int, _Job, list[Node]]]:
+        """Run the sequences that ``wanted`` nodes need: (pass, row, sequence, its nodes)."""
         by_job: dict[_Job, list[Node]] = defaultdict(list)
         for context, node in wanted:
             by_job[self._job(context, trees[context], node)].append(node)
         jobs = _merge_prefixes(by_job)
-        slots: dict[tuple[int, Node], NodeSlots] = {}
-        for batch in _batches(sorted(jobs, key=lambda j: j.start - j.end), self.batch_tokens):
-            encoded = self.model.encode(_stack(contexts, batch))
+        longest_first = sorted(jobs, key=lambda job: job.start - job.end)
+        for batch in _batches(longest_first, self.batch_tokens):
+            encoded = self.model.encode(_stack(contexts, batch), layers)
             for row, job in enumerate(batch):
-                for node in jobs[job]:
-                    slots[job.context, node] = self._slots(
-                        encoded, row, job, trees[job.context], node
-                    )
-        return slots
+                yield encoded, row, job, jobs[job]
 
     def compress_frontiers(
         self,
@@ -100,9 +110,24 @@ class Compressor:
         return CompressedKV.batch(
             [
                 assemble([[slots[i, node] for node in frontier] for frontier in chunks])
+                if any(chunks)
+                else self.model.no_context()
                 for i, chunks in enumerate(frontiers)
             ]
         )
+
+    def summaries(
+        self,
+        contexts: Sequence[Tensor],
+        trees: Sequence[ContextTree],
+        wanted: Iterable[tuple[int, Node]],
+    ) -> dict[tuple[int, Node], Tensor]:
+        """Return the search vectors [E] of ``wanted`` nodes, running no layer above them."""
+        vectors: dict[tuple[int, Node], Tensor] = {}
+        for encoded, row, job, nodes in self._encoded(contexts, trees, wanted, layers=0):
+            for node in nodes:
+                vectors[job.context, node] = _summary(encoded, row, job, node)
+        return vectors
 
     @torch.inference_mode()
     def compress_chunk(self, tokens: Tensor, tree: ContextTree, chunk: int) -> list[NodeSlots]:
@@ -142,10 +167,8 @@ class Compressor:
         if len(groups) < len(windows):  # nested: a coarser node is made of its leaves' slots
             keys, values = derive_slots(keys, values, groups, choice)
             local = kept_offsets(tree, node).to(local.device) - job.start
-        span = encoded.states[row, node.start - job.start : node.end - job.start]
-        return NodeSlots(
-            node, keys[:, 0], values[:, 0], local, local + job.start, span[-1].detach()
-        )
+        summary = _summary(encoded, row, job, node)
+        return NodeSlots(node, keys[:, 0], values[:, 0], local, local + job.start, summary)
 
 
 def assemble(chunks: Sequence[Sequence[NodeSlots]]) -> CompressedKV:
@@ -186,6 +209,11 @@ def _merge_prefixes(by_job: dict[_Job, list[Node]]) -> dict[_Job, list[Node]]:
     for job, nodes in by_job.items():
         merged[longest[job.context, job.start]] += nodes
     return merged
+
+
+def _summary(encoded: Encoded, row: int, job: _Job, node: Node) -> Tensor:
+    """The state at the node's last token; search does not train through it (it is an argmax)."""
+    return encoded.states[row, node.end - job.start - 1].detach()
 
 
 def _batches(jobs: Sequence[_Job], batch_tokens: int) -> Iterable[list[_Job]]:

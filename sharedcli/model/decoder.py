@@ -38,19 +38,24 @@ class Sampling:
     repetition_penalty: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.temperature < 0:
+        if not 0 <= self.temperature < float("inf"):
             raise UsageError(f"temperature must be 0 or more, not {self.temperature}")
         if not 0 < self.top_p <= 1:
             raise UsageError(f"top-p must be above 0 and at most 1, not {self.top_p}")
-        if self.repetition_penalty <= 0:
+        if not 0 < self.repetition_penalty < float("inf"):
             raise UsageError(f"repetition penalty must be above 0, not {self.repetition_penalty}")
+
+    @property
+    def greedy(self) -> bool:
+        """Whether the likeliest token is taken. A tiny temperature would only overflow."""
+        return self.temperature < 1e-6
 
     def processors(self) -> LogitsProcessorList:
         """The chain that turns logits into the distribution to pick from."""
         chain = LogitsProcessorList()
         if self.repetition_penalty != 1.0:
             chain.append(RepetitionPenaltyLogitsProcessor(self.repetition_penalty))
-        if self.temperature > 0:
+        if not self.greedy:
             chain.append(TemperatureLogitsWarper(self.temperature))
             if self.top_p < 1:
                 chain.append(TopPLogitsWarper(self.top_p))
@@ -68,7 +73,13 @@ class Decoder:
 
     @torch.inference_mode()
     def read(self, tokens: Tensor) -> Tensor:
-        """Append ``tokens`` [T] to the running text; return the next token's logits [V]."""
+        """Append ``tokens`` [T] to the running text; return the next token's logits [V].
+
+        Raises:
+            UsageError: there is no token.
+        """
+        if not tokens.shape[0]:
+            raise UsageError("there is nothing to continue; ask a question")
         logits: Tensor = self.model(
             tokens[None].to(self.model.device),
             self.injected,
@@ -104,7 +115,7 @@ class Decoder:
 
 
 def _pick(scores: Tensor, sampling: Sampling, generator: torch.Generator) -> int:
-    if sampling.temperature == 0:
+    if sampling.greedy:
         return int(scores.argmax())
     # Drawn on the CPU, so that a seed gives the same answer on every device.
     return int(torch.multinomial(scores.softmax(-1).cpu(), 1, generator=generator))

@@ -93,17 +93,30 @@ class SharedLLM(nn.Module):
         Sequences may be padded on the right: attention is causal, so padding changes nothing
         before it. ``layers`` stops even earlier than M (search vectors need only the first).
         """
-        backbone = self.base.model
         depth = self.injected_layers if layers is None else layers
-        reached = max(depth, self.config.summary_layer)
-        check_window(self.base, reached, tokens.shape[1])
-        states = backbone.embed_tokens(tokens.to(self.device))
-        positions = torch.arange(tokens.shape[1], device=states.device)[None]
-        angles = backbone.rotary_emb(states, positions)
         collector = KVCollector(depth)
         call = LayerCall(self._owner, "compressor", collect=collector)
-        summary = states
-        for index in range(reached):
+        summary = self._shallow(tokens, max(depth, self.config.summary_layer), call)
+        kept = collector.collected()
+        if not kept:
+            none = self._no_slots(tokens.shape)
+            return Encoded(none, none, summary)
+        keys = torch.stack([key for key, _ in kept])
+        keys = self.rotary.unrotate(keys, torch.arange(keys.shape[3], device=keys.device))
+        return Encoded(keys, torch.stack([value for _, value in kept]), summary)
+
+    def first_states(self, tokens: Tensor) -> Tensor:
+        """The decoder's states [B, T, E] after ``summary_layer`` layers, nothing injected."""
+        return self._shallow(tokens, self.config.summary_layer, LayerCall(self._owner, "decoder"))
+
+    def _shallow(self, tokens: Tensor, layers: int, call: LayerCall) -> Tensor:
+        """Run the lowest ``layers`` layers; return the states after ``summary_layer`` of them."""
+        check_window(self.base, layers, tokens.shape[1])
+        backbone = self.base.model
+        states = summary = backbone.embed_tokens(tokens.to(self.device))
+        positions = torch.arange(tokens.shape[1], device=states.device)[None]
+        angles = backbone.rotary_emb(states, positions)
+        for index in range(layers):
             states = backbone.layers[index](
                 states,
                 attention_mask=None,
@@ -113,12 +126,7 @@ class SharedLLM(nn.Module):
             )
             if index + 1 == self.config.summary_layer:
                 summary = states
-        kept = collector.collected()
-        if not kept:
-            none = self._no_slots(tokens.shape)
-            return Encoded(none, none, summary)
-        keys = self.rotary.unrotate(torch.stack([key for key, _ in kept]), positions[0])
-        return Encoded(keys, torch.stack([value for _, value in kept]), summary)
+        return summary  # type: ignore[no-any-return]
 
     def prepare(self, slots: CompressedKV | None) -> InjectedKV | None:
         """Rotate slots to their places, once for a whole answer. None where nothing is injected."""
@@ -143,6 +151,12 @@ class SharedLLM(nn.Module):
             query_angles=None if joint else self.rotary.query_angles(end[:, None, None]),
             bias=None if adapter.slot_bias is None else tuple(adapter.slot_bias),
         )
+
+    def no_context(self) -> CompressedKV:
+        """A context without a chunk, for batches in which others have some."""
+        sizes = base_sizes(self.base.config)
+        shape = (self.injected_layers, sizes["kv_heads"], sizes["head_dim"])
+        return CompressedKV.empty(*shape, self.device, self.dtype)
 
     def forward(
         self,

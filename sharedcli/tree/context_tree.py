@@ -57,11 +57,15 @@ class ContextTree:
         size = self.geometry.chunk_tokens
         return Node(chunk, 0, 0, chunk * size, min((chunk + 1) * size, self.tokens))
 
+    def split(self, node: Node) -> int:
+        """Tokens of the left half of ``node``."""
+        return node.tokens // 2
+
     def children(self, node: Node) -> tuple[Node, ...]:
         """The non-empty halves of ``node``, left first; none at the deepest level."""
         if node.level >= self.geometry.depth:
             return ()
-        middle = node.start + node.tokens // 2
+        middle = node.start + self.split(node)
         left = Node(node.chunk, node.level + 1, 2 * node.index, node.start, middle)
         right = Node(node.chunk, node.level + 1, 2 * node.index + 1, middle, node.end)
         return (left, right) if left.tokens else (right,)

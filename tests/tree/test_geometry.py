@@ -1,0 +1,47 @@
+"""Sizes of trees: the reference geometry, ratios, refusals."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tree_strategies import geometries
+
+from sharedcli.errors import UsageError
+from sharedcli.tree.geometry import TreeGeometry
+
+
+def test_the_reference_geometry_is_the_papers() -> None:
+    reference = TreeGeometry()
+    assert [reference.node_tokens(level) for level in (1, 2, 3)] == [512, 256, 128]
+    assert [reference.ratio(level) for level in (1, 2, 3)] == [16, 8, 4]
+    assert (reference.path_slots, reference.overall_ratio) == (128, 8)
+
+
+def test_the_ratio_stays_when_the_chunk_size_changes() -> None:
+    half = TreeGeometry.for_ratio(8, chunk_tokens=512)
+    assert (half.slots_per_node, half.overall_ratio) == (16, 8)
+
+
+@given(st.sampled_from((2, 4, 8, 16)), st.integers(1, 3), st.sampled_from((256, 512, 1024)))
+def test_for_ratio_meets_ratios_that_divide(ratio: int, depth: int, chunk_tokens: int) -> None:
+    if chunk_tokens % (ratio * (depth + 1)) == 0:
+        assert TreeGeometry.for_ratio(ratio, chunk_tokens, depth).overall_ratio == ratio
+
+
+@given(geometries())
+def test_plain_values_and_back(geometry: TreeGeometry) -> None:
+    assert TreeGeometry(**geometry.to_dict()) == geometry  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "said"),
+    [
+        ((1024, 0, 32), "depth must be at least 1, not 0"),
+        ((1024, 3, 0), "slots per node must be at least 1, not 0"),
+        ((255, 3, 32), "use at least 256 tokens per chunk"),
+    ],
+)
+def test_impossible_sizes_are_refused(sizes: tuple[int, int, int], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        TreeGeometry(*sizes)

@@ -1,0 +1,24 @@
+"""Hypothesis strategies for trees of every shape: odd lengths, short tails, single tokens."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from sharedcli.tree.context_tree import ContextTree
+from sharedcli.tree.geometry import TreeGeometry
+
+
+@st.composite
+def geometries(draw: st.DrawFn, levels: str | None = None) -> TreeGeometry:
+    depth = draw(st.integers(1, 4))
+    slots = draw(st.integers(1, 5))
+    chunk_tokens = (slots << depth) + draw(st.integers(0, 40))
+    return TreeGeometry(
+        chunk_tokens, depth, slots, levels or draw(st.sampled_from(("per_node", "nested")))
+    )
+
+
+@st.composite
+def trees(draw: st.DrawFn, levels: str | None = None) -> ContextTree:
+    geometry = draw(geometries(levels))
+    return ContextTree(draw(st.integers(1, 3 * geometry.chunk_tokens)), geometry)
