@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sharedcli.engine.events import IndexCounts, IndexEvent, OnProgress
-from sharedcli.engine.loading import LoadedModel
 from sharedcli.errors import DocumentError, NoTextError, UnreadableError
 from sharedcli.ingest.discover import STDIN, FoundFile, find_files
 from sharedcli.ingest.document import Document
@@ -33,6 +32,7 @@ from sharedcli.tree.context_tree import ContextTree
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from sharedcli.engine.loading import LoadedModel
     from sharedcli.model.compressor import NodeSlots
     from sharedcli.retrieve.embedding import SentenceEncoder
     from sharedcli.settings import Settings
@@ -143,13 +143,13 @@ class Indexer:
         )
         try:
             with writer:
-                yield IndexEvent("compressing", source, 0, tree.tokens)
                 texts = [document.text[passage.start : passage.end] for passage in passages]
                 vectors = None
                 if encoder and texts:
                     told = partial(self._on_progress, "passages")
                     vectors = encoder.encode_passages(texts, told)
                 writer.put_passages(passages, vectors)
+                yield IndexEvent("compressing", source, 0, tree.tokens)
                 for chunks in _batches(tree):
                     for chunk, slots in zip(
                         chunks, _compress(model, token_ids, tree, chunks), strict=True

@@ -1,0 +1,48 @@
+"""Which commands there are, in which order and under which headings."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from sharedcli import __version__
+from sharedcli.cli import ask, index
+from sharedcli.cli import list as list_
+
+app = typer.Typer(
+    name="sharedcli",
+    help="Ask questions about long documents on your own machine, with page citations.",
+    epilog="Start with: sharedcli demo",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_ASK = "Ask"
+_LIBRARY = "Library"
+_STORE = "Store"
+_MODELS = "Models and settings"
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"sharedcli {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version.", callback=_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Ask questions about long documents on your own machine, with page citations."""
+
+
+app.command("index", rich_help_panel=_ASK)(index.index)
+app.command("ask", rich_help_panel=_ASK)(ask.ask)
+app.command("list", rich_help_panel=_LIBRARY)(list_.list_documents)

@@ -1,0 +1,79 @@
+"""``sharedcli ask``: a streamed answer on stdout, its sources and timings on stderr."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sharedcli.cli import payloads
+from sharedcli.cli.flags import ANSWER, CACHE, GEOMETRY, MODEL, OUTPUT, PLACES, takes
+from sharedcli.cli.session import Session
+from sharedcli.errors import NotInDocumentsError, UsageError
+
+if TYPE_CHECKING:
+    from sharedcli.answer.answer import Answer
+
+_QUESTION_CHARS = 100_000
+
+
+@takes(ANSWER, PLACES, CACHE, MODEL, GEOMETRY, OUTPUT)
+def ask(
+    session: Session,
+    question: Annotated[str, typer.Argument(help="The question; - reads it from stdin.")],
+    doc: Annotated[
+        list[str] | None,
+        typer.Option("--doc", "-d", help="Id, path, title or glob; may be repeated."),
+    ] = None,
+) -> None:
+    """Ask about the indexed documents. The answer streams to stdout, its sources to stderr."""
+    if question == "-":
+        question = sys.stdin.read(_QUESTION_CHARS)
+    if not question.strip():
+        raise UsageError('the question is empty; ask like: sharedcli ask "What is ...?"')
+    if not answered(session, question, doc or []).found:
+        raise typer.Exit(NotInDocumentsError.exit_code)
+
+
+def answered(session: Session, question: str, documents: list[str]) -> Answer:
+    """Answer one question on the session's streams, and return the answer."""
+    with session.activity as activity:
+        activity.update("loading the model")
+        answer = session.engine.ask(question, documents)
+        if not session.json:
+            activity.update("reading the evidence")
+            _stream(session, answer)
+            return answer
+        activity.update("answering")
+        answer.read()
+    session.emit(payloads.answer(answer))
+    return answer
+
+
+def _stream(session: Session, answer: Answer) -> None:
+    from sharedcli.cli.render_answer import show_evidence, show_not_found
+    from sharedcli.ingest.sanitise import StreamSanitiser
+
+    sanitiser = StreamSanitiser()
+    begun = False
+    try:
+        for piece in answer:
+            text = sanitiser.feed(piece)
+            if not begun:
+                text = text.lstrip()
+                if not text:
+                    continue
+                session.activity.stop()
+                begun = True
+            session.write(text)
+    finally:
+        session.activity.stop()
+        if begun:
+            session.write(sanitiser.close() + "\n")
+    if not answer.found:
+        show_not_found(session.terminal, answer)
+        return
+    if not begun:
+        session.write("\n")
+    show_evidence(session.terminal, answer)

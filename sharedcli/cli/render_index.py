@@ -1,0 +1,130 @@
+"""How ``index`` looks: a moving line for the file at work, a lasting one for each that is done."""
+
+from __future__ import annotations
+
+import time
+from pathlib import PurePath
+
+from rich.text import Text
+
+from sharedcli.cli.render import Terminal, clean, plain_table
+from sharedcli.cli.render_activity import Activity
+from sharedcli.cli.wording import duration, plural, size
+from sharedcli.engine.events import IndexCounts, IndexEvent, Stage
+
+_NAME = 48
+
+
+class IndexView:
+    """Draws the events of one run."""
+
+    def __init__(self, terminal: Terminal, activity: Activity) -> None:
+        self._terminal = terminal
+        self._activity = activity
+        self._files = 0
+        self._done = 0
+        self._source = ""
+        self._began = 0.0
+        self._unchanged = 0
+        self._failed: list[tuple[str, str]] = []
+
+    def event(self, event: IndexEvent) -> None:
+        """Draw one event."""
+        match event.kind:
+            case "found":
+                self._files = event.total or 0
+            case "reading":
+                self._source = event.source
+                self._activity.update(self._at("reading"))
+            case "loading":
+                self._activity.update("loading the model")
+            case "compressing":
+                self._compressing(event)
+            case "indexed":
+                self._indexed(event)
+            case "failed":
+                self._failed.append((event.source, event.reason))
+                self._line("✗", "red", event.source, _without_name(event))
+            case "skipped":
+                self._line("-", "dim", event.source, event.reason)
+            case "unchanged":
+                self._unchanged += 1
+        if event.kind in ("indexed", "failed", "skipped", "unchanged"):
+            self._done += 1
+
+    def progress(self, stage: Stage, done: int, total: int | None) -> None:
+        """Draw pages read and passages encoded."""
+        verb = "reading" if stage == "pages" else "encoding"
+        unit = "pages" if stage == "pages" else "passages"
+        self._activity.update(self._at(verb), done, total, unit=unit)
+
+    def end(self, counts: IndexCounts) -> None:
+        """Say what became of the files: reasons on stderr, the counts on stdout."""
+        if len(self._failed) > 1:
+            table = plain_table("FAILED", "REASON")
+            for source, reason in self._failed:
+                table.add_row(Text(clean(source, _NAME)), Text(clean(_rest(source, reason))))
+            self._terminal.note("")
+            if not self._terminal.quiet:
+                self._terminal.err.print(table)
+        elif self._failed and self._terminal.quiet:
+            self._terminal.error(self._failed[0][1])
+        if not self._terminal.quiet:
+            if not self._files:
+                self._terminal.note("no documents there")
+            self._terminal.show(summary(counts))
+
+    def _at(self, verb: str) -> str:
+        name = clean(PurePath(self._source).name or self._source, _NAME)
+        return (
+            f"{verb} {name} ({self._done + 1} of {self._files})"
+            if self._files > 1
+            else (f"{verb} {name}")
+        )
+
+    def _compressing(self, event: IndexEvent) -> None:
+        if event.done == 0:
+            self._began = time.monotonic()
+        seconds = time.monotonic() - self._began
+        speed = f"{event.done / seconds:,.0f}/s" if event.done and seconds else None
+        self._activity.update(
+            self._at("compressing"), event.done, event.total, unit="tokens", speed=speed
+        )
+
+    def _indexed(self, event: IndexEvent) -> None:
+        record = event.record
+        assert record is not None
+        parts = [
+            plural(record.pages, "page" if record.paged else "part"),
+            plural(record.tokens, "token"),
+            size(record.stored_bytes),
+            duration(event.seconds),
+        ]
+        self._line("✓", "green", event.source, " · ".join(parts))
+        for warning in event.warnings:
+            self._activity.line(Text(f"  {clean(warning)}", style="yellow"))
+
+    def _line(self, mark: str, style: str, source: str, text: str) -> None:
+        line = Text.assemble((mark, style), " ", clean(source, 120), "  ", (clean(text), "dim"))
+        self._activity.line(line)
+
+
+def summary(counts: IndexCounts) -> Text:
+    """The final line: "2 new, 1 changed, 40 unchanged, 0 failed, 0 skipped · 91,204 tokens ..."."""
+    names = ("new", "changed", "unchanged", "failed", "skipped")
+    text = Text(", ".join(f"{getattr(counts, name):,} {name}" for name in names))
+    if counts.tokens:
+        speed = counts.tokens / counts.seconds if counts.seconds else 0
+        text.append(
+            f" · {plural(counts.tokens, 'token')} at {speed:,.0f}/s · {size(counts.stored_bytes)}"
+        )
+    return text
+
+
+def _without_name(event: IndexEvent) -> str:
+    return _rest(event.source, event.reason)
+
+
+def _rest(source: str, reason: str) -> str:
+    name = "standard input" if source == "-" else source
+    return reason.removeprefix(f"{name}: ")
