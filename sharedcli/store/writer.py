@@ -69,6 +69,7 @@ class DocumentWriter:
         self._tokens = self._stored_bytes = 0
         self._passages_seal = ""
         self._record: DocumentRecord | None = None
+        self._files_begun = False
 
     def __enter__(self) -> DocumentWriter:
         with ExitStack() as stack:
@@ -228,6 +229,7 @@ class DocumentWriter:
         )
 
     def _write_segment(self) -> None:
+        self._files_begun = True
         first = len(self._chunk_seals)
         data, directories = self._segment.serialize()
         blob = self._blobs.write(data)
@@ -277,7 +279,7 @@ class DocumentWriter:
         """Drop what was not published. What fails here is left to the next writer."""
         with suppress(SharedCLIError, sqlite3.Error):
             self._catalogue.rollback()
-            if self._record is None and self._segments:
+            if self._record is None and self._files_begun:
                 sweeping.remove_unused(self._store, self._catalogue)
             sweeping.end(self._store)
             if self._record is not None:

@@ -132,6 +132,27 @@ def test_a_failing_disk_tears_nothing(origin: Path, tmp_path: Path, work: str, m
     assert outcomes == expected[mode] if mode in expected else True in outcomes
 
 
+class InterruptingDisk(faults.CountingDisk):
+    """Ctrl-C arrives during call ``at``."""
+
+    def strike(self, name: str, call: Callable[[], object]) -> object:
+        call()
+        raise KeyboardInterrupt
+
+
+def test_an_interrupted_writer_cleans_up_itself(origin: Path, tmp_path: Path) -> None:
+    calls, allowed = before_and_after(origin, faults.replace_document, tmp_path / "copy")
+    # The first calls clean up after the writer that was killed.
+    for at in range(calls.index("write"), calls.index("commit") + 2):
+        path = next(copies(origin, tmp_path / "copy"))
+        with faults.disk_is(InterruptingDisk(at)), pytest.raises(KeyboardInterrupt):
+            faults.replace_document(path)
+        assert state(path) in allowed
+        with Store.open(path) as store:
+            assert store.check().unused_files == 0
+        assert not list((path / "tmp").iterdir())
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("work", WORKS)
 def test_a_killed_writer_tears_nothing(origin: Path, tmp_path: Path, work: str) -> None:
