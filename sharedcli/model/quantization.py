@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
+import os
 from typing import Any
 
 import torch
@@ -42,6 +44,9 @@ def quantization_config(name: str | None, dtype: torch.dtype) -> Any:
         return None
     from transformers import BitsAndBytesConfig
 
+    if not os.environ.get("SHAREDCLI_DEBUG"):
+        # it logs a warning for every matrix product in eight bits
+        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     if name == "bnb-8bit":
         return BitsAndBytesConfig(load_in_8bit=True)
     return BitsAndBytesConfig(
