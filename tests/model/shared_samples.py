@@ -122,4 +122,4 @@ def picked(slots: CompressedKV, order: Sequence[int] | Tensor) -> CompressedKV:
 def greatest(left: Tensor, right: Tensor) -> float:
     """The greatest absolute difference."""
     assert left.shape == right.shape
-    return float((left - right).abs().max())
+    return float((left - right).detach().abs().max())
