@@ -7,7 +7,21 @@ from typing import Annotated
 import typer
 
 from sharedcli import __version__
-from sharedcli.cli import ask, index
+from sharedcli.cli import (
+    ask,
+    check,
+    config,
+    gc,
+    index,
+    model,
+    path,
+    rm,
+    show,
+    stats,
+    status,
+    train,
+    tree,
+)
 from sharedcli.cli import list as list_
 
 app = typer.Typer(
@@ -46,3 +60,14 @@ def root(
 app.command("index", rich_help_panel=_ASK)(index.index)
 app.command("ask", rich_help_panel=_ASK)(ask.ask)
 app.command("list", rich_help_panel=_LIBRARY)(list_.list_documents)
+app.command("show", rich_help_panel=_LIBRARY)(show.show)
+app.command("tree", rich_help_panel=_LIBRARY)(tree.tree)
+app.command("rm", rich_help_panel=_LIBRARY)(rm.rm)
+app.command("status", rich_help_panel=_STORE)(status.status)
+app.command("stats", rich_help_panel=_STORE)(stats.stats)
+app.command("check", rich_help_panel=_STORE)(check.check)
+app.command("gc", rich_help_panel=_STORE)(gc.gc)
+app.command("path", rich_help_panel=_STORE)(path.path)
+app.add_typer(model.app, name="model", rich_help_panel=_MODELS)
+app.add_typer(config.app, name="config", rich_help_panel=_MODELS)
+app.command("train", rich_help_panel=_MODELS)(train.train)

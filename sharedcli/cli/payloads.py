@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sharedcli.answer.answer import Answer, Timings
     from sharedcli.engine.events import IndexCounts, IndexEvent
+    from sharedcli.ingest.document import Document, Page
+    from sharedcli.store.identity import TreeIdentity
     from sharedcli.store.records import DocumentRecord
 
 Payload = dict[str, Any]
@@ -67,3 +69,17 @@ def timings(found: Timings) -> Payload:
     """Seconds, to the millisecond."""
     names = ("load", "search", "inject", "first_token", "decode", "total")
     return {name: round(getattr(found, name), 3) for name in names}
+
+
+def page(found: Page) -> Payload:
+    """One page, without its text."""
+    return {"page": found.number, "label": found.label, "characters": found.end - found.start}
+
+
+def whole_document(record: DocumentRecord, identity: TreeIdentity, text: Document) -> Payload:
+    """The object of ``show --json``: the record, who made the tree, and the pages."""
+    return {
+        "document": document(record),
+        "made_by": asdict(identity),
+        "page_list": [page(one) for one in text.pages],
+    }

