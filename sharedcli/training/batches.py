@@ -1,0 +1,87 @@
+"""Samples become tensors: one batch for one forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from sharedcli.training.cuts import Cut
+from sharedcli.training.samples import Sample
+
+IGNORED = -100
+"""Label of tokens without loss."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Contexts and the running texts that read them: C contexts, R running texts.
+
+    Attributes:
+        contexts: token ids of each context.
+        cuts: tree and frontiers of each context; empty where nothing is injected.
+        owner: context of each running text, [R].
+        tokens: running texts [R, T], padded on the right (attention is causal, so padding changes
+            nothing before it).
+        labels: the token to predict at each place [R, T], shifted: ``IGNORED`` where no loss is.
+        first: the first place with a label, for any running text.
+        teachers: what a teacher reads for each running text; it ends with the same targets.
+        digest: name of the batch for things kept on disk; "" where it does not come again.
+    """
+
+    contexts: tuple[Tensor, ...]
+    cuts: tuple[Cut, ...]
+    owner: Tensor
+    tokens: Tensor
+    labels: Tensor
+    first: int
+    teachers: tuple[Tensor, ...] = ()
+    digest: str = ""
+
+    @property
+    def size(self) -> int:
+        """Tokens read by either role."""
+        return int(sum(len(context) for context in self.contexts) + self.tokens.numel())
+
+    def to(self, device: torch.device) -> Batch:
+        """Move the tensors."""
+        return replace(
+            self,
+            contexts=tuple(context.to(device, non_blocking=True) for context in self.contexts),
+            owner=self.owner.to(device, non_blocking=True),
+            tokens=self.tokens.to(device, non_blocking=True),
+            labels=self.labels.to(device, non_blocking=True),
+            teachers=tuple(teacher.to(device, non_blocking=True) for teacher in self.teachers),
+        )
+
+
+def make_batch(
+    samples: Sequence[Sample], cuts: Sequence[Cut], *, teachers: bool = False, digest: str = ""
+) -> Batch:
+    """Collate ``samples``; without ``cuts`` nothing is injected, and teachers read no context."""
+    running = [(i, text) for i, sample in enumerate(samples) for text in sample.running]
+    tokens = nn.utils.rnn.pad_sequence([text.tokens for _, text in running], batch_first=True)
+    labels = torch.full_like(tokens, IGNORED)
+    for row, (_, text) in enumerate(running):
+        last = len(text.tokens)
+        labels[row, text.first_target - 1 : last - 1] = text.tokens[text.first_target :]
+    reads: list[Tensor] = []
+    for i, text in running if teachers else ():
+        if not cuts:
+            reads.append(text.tokens)
+        elif text.verbatim is not None:
+            reads.append(text.verbatim)
+        else:
+            reads.append(torch.cat((samples[i].context, text.tokens)))
+    return Batch(
+        contexts=tuple(sample.context for sample in samples) if cuts else (),
+        cuts=tuple(cuts),
+        owner=torch.tensor([i for i, _ in running]),
+        tokens=tokens,
+        labels=labels,
+        first=min(text.first_target for _, text in running) - 1,
+        teachers=tuple(reads),
+        digest=digest,
+    )

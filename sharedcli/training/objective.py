@@ -1,0 +1,177 @@
+"""One forward pass and its loss.
+
+Notable choices:
+- The vocabulary head, the most expensive layer of a small model, runs only where there is a loss.
+- The compressor runs without gradient where nothing of it trains.
+- Distillation compares with the base itself, reading the same context with full attention (KL on
+  the running text). Of the teacher's distribution its likeliest tokens and the mass of all others
+  are kept: a lower bound of the whole KL, exact if all are kept.
+
+``TrainingStep`` is the module that is handed to the distributed wrapper: all parameters that train
+are used inside its ``forward``.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from sharedcli.model.attention import InjectedKV
+from sharedcli.model.compressed import CompressedKV
+from sharedcli.model.compressor import Compressor
+from sharedcli.model.sharedllm import SharedLLM
+from sharedcli.training.batches import IGNORED, Batch
+from sharedcli.training.recipe import Objective
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A teacher's distributions at the N places with a loss.
+
+    Attributes:
+        ids: its likeliest tokens [N, k].
+        log_probs: their log-probabilities [N, k], float32.
+    """
+
+    ids: Tensor
+    log_probs: Tensor
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Means over the places with a loss, in nats; ``total`` is what is minimised."""
+
+    total: Tensor
+    next_token: Tensor
+    distillation: Tensor
+    targets: int
+
+
+class TrainingStep(nn.Module):
+    """A batch goes in, its losses come out."""
+
+    def __init__(
+        self, model: SharedLLM, compressor: Compressor, compressor_trains: bool = True
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self._compressor = [compressor]  # not a submodule: it holds the model already
+        self.compressor_trains = compressor_trains
+
+    def forward(
+        self, batch: Batch, objective: Objective, teacher: Teacher | None = None
+    ) -> dict[str, Tensor]:
+        """Return the losses by name, and ``targets``, the number of places they are means of."""
+        logits = self.logits(batch, self.inject(batch))
+        losses = weigh(logits, picked_labels(batch), objective, teacher)
+        return {
+            "total": losses.total,
+            "next_token": losses.next_token,
+            "distillation": losses.distillation,
+        }
+
+    def compress(self, batch: Batch) -> CompressedKV | None:
+        """Slots of the batch's contexts."""
+        if not batch.cuts:
+            return None
+        return self._compressor[0].compress_frontiers(
+            batch.contexts,
+            [cut.tree for cut in batch.cuts],
+            [cut.frontiers for cut in batch.cuts],
+        )
+
+    def inject(self, batch: Batch, slots: CompressedKV | None = None) -> InjectedKV | None:
+        """Slots at their places, one row for each running text."""
+        with nullcontext() if self.compressor_trains else torch.no_grad():
+            slots = self.compress(batch) if slots is None else slots
+        return owned(self.model.prepare(slots), batch.owner, len(batch.contexts))
+
+    def logits(self, batch: Batch, injected: InjectedKV | None) -> Tensor:
+        """The decoder's logits at places with a loss, [N, V]."""
+        end = int(batch.tokens.shape[1]) - 1
+        keep = torch.arange(batch.first, end, device=batch.tokens.device)
+        logits = self.model(batch.tokens, injected, logits_to_keep=keep)
+        picked: Tensor = logits[batch.labels[:, batch.first : end] != IGNORED]
+        return picked
+
+
+def picked_labels(batch: Batch) -> Tensor:
+    """The tokens to predict at places with a loss, [N], in the order of ``TrainingStep.logits``."""
+    labels = batch.labels[:, batch.first : -1]
+    return labels[labels != IGNORED]
+
+
+def owned(injected: InjectedKV | None, owner: Tensor, contexts: int) -> InjectedKV | None:
+    """Give each running text its context's slots; one context needs no copy for each."""
+    if injected is None or contexts == 1 or owner.shape[0] == contexts:
+        return injected
+
+    def rows(tensor: Tensor | None) -> Any:
+        return None if tensor is None else tensor.index_select(0, owner)
+
+    angles = injected.query_angles
+    return replace(
+        injected,
+        keys=tuple(rows(keys) for keys in injected.keys),
+        values=tuple(rows(values) for values in injected.values),
+        valid=rows(injected.valid),
+        start=rows(injected.start),
+        query_angles=None if angles is None else (rows(angles[0]), rows(angles[1])),
+    )
+
+
+def weigh(logits: Tensor, labels: Tensor, objective: Objective, teacher: Teacher | None) -> Losses:
+    """Mix next-token loss and distillation.
+
+    Args:
+        logits: [N, V]; labels: [N].
+        teacher: needed where the objective's distillation is above 0.
+    """
+    logits = logits.float()
+    next_token = cross_entropy(logits, labels)
+    total = objective.next_token * next_token
+    distillation = logits.new_zeros(())
+    if teacher is not None:
+        distillation = kl(logits, teacher, objective.temperature)
+        total = total + objective.distillation * distillation
+    return Losses(total, next_token.detach(), distillation.detach(), labels.shape[0])
+
+
+def kl(logits: Tensor, teacher: Teacher, temperature: float = 1.0) -> Tensor:
+    """KL(teacher || student), mean over N places, times temperature squared.
+
+    What the teacher's kept tokens leave of the mass counts as one more token, on both sides.
+    """
+    logits = logits / temperature
+    student = logits.gather(-1, teacher.ids) - logits.logsumexp(-1, keepdim=True)
+    wanted = teacher.log_probs
+    divergence = (wanted.exp() * (wanted - student)).sum(-1)
+    if teacher.ids.shape[-1] < logits.shape[-1]:
+        rest, rest_student = _rest(wanted), _rest(student)
+        divergence = divergence + rest * (rest.log() - rest_student.log())
+    return divergence.mean() * temperature**2
+
+
+def _rest(log_probs: Tensor) -> Tensor:
+    """Mass that [N, k] log-probabilities leave, [N], kept away from zero."""
+    return (1 - log_probs.exp().sum(-1)).clamp_min(1e-6)
+
+
+@torch.no_grad()
+def teach(model: SharedLLM, batch: Batch, objective: Objective) -> Teacher:
+    """Let the plain base read each running text's context with full attention."""
+    ids: list[Tensor] = []
+    kept: list[Tensor] = []
+    for row, read in enumerate(batch.teachers):
+        targets = int((batch.labels[row] != IGNORED).sum())
+        logits = model(read[None], role=None, logits_to_keep=targets + 1)[0, :-1].float()
+        log_probs = (logits / objective.temperature).log_softmax(-1)
+        best = log_probs.topk(min(objective.top_k or log_probs.shape[-1], log_probs.shape[-1]))
+        ids.append(best.indices)
+        kept.append(best.values)
+    return Teacher(torch.cat(ids), torch.cat(kept))

@@ -1,0 +1,230 @@
+"""Questions over a context: the document with the evidence, distractors around it, chat prompts.
+
+Notable choices:
+- Several questions share one context, which is compressed once: the cheapest way to pack.
+- The prompt is the one that ``ask`` uses; the loss is on the answer only. Whatever a search may see
+  (evidence spans, prompts) is known before the answer's tokens are joined on.
+- A question whose answer is not quoted from its document needs the whole document in its context;
+  where the context is too short for that, it is left out.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
+from random import Random
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sharedcli.answer.prompt import Excerpt, build_prompt
+from sharedcli.errors import UsageError
+from sharedcli.training.samples import Running, Sample
+from sharedcli.training.sources import Source
+from sharedcli.training.token_files import (
+    TokenFile,
+    TokenisedDocument,
+    TokenisedQuestion,
+    tokenise,
+)
+
+PROMPT_TOKENS = 1024
+"""Longest prompt, with its passage if it has one."""
+PASSAGE_TOKENS = 192
+"""Verbatim passage in a prompt."""
+ANSWER_TOKENS = 512
+"""Longer answers are cut: their beginning is what matters for learning to read."""
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A document with questions, and its file."""
+
+    file: TokenFile
+    document: TokenisedDocument
+
+    @property
+    def tokens(self) -> Tensor:
+        """The document's tokens."""
+        return self.file.slice(self.document.start, self.document.end)
+
+
+class QuestionSampler:
+    """Draws documents in proportion to their questions and weight, and questions about them."""
+
+    def __init__(self, sources: Sequence[Source], tokenizer: Any, held: bool = False) -> None:
+        self._tokenizer = tokenizer
+        self._stop = _stop_ids(tokenizer)
+        self._documents = [
+            (source.weight, _Asked(source.file, document))
+            for source in sources
+            for document in (source.held if held else source.training)
+            if document.questions
+        ]
+
+    def __len__(self) -> int:
+        """Number of questions."""
+        return sum(len(asked.document.questions) for _, asked in self._documents)
+
+    def draw(
+        self,
+        rng: Random,
+        context: int,
+        questions: int,
+        distractors: float = 0.0,
+        verbatim: float = 0.0,
+    ) -> Sample:
+        """Draw a context of at most ``context`` tokens and at most ``questions`` about it.
+
+        Raises:
+            UsageError: no document of the data fits the context.
+        """
+        asked = self._pick(rng, context)
+        begin, end = self._window(rng, asked.document, context)
+        chosen = _answerable(asked.document, begin, end)
+        chosen = rng.sample(chosen, min(questions, len(chosen)))
+        pieces = [asked.tokens[begin:end]]
+        shift = -begin
+        if rng.random() < distractors:
+            before, after = self._distractors(rng, asked, context - len(pieces[0]))
+            shift += sum(map(len, before))
+            pieces = [*before, *pieces, *after]
+        whole = torch.cat(pieces)
+        running = []
+        for question in chosen:
+            span = (question.start + shift, question.end + shift) if question.start >= 0 else None
+            quoted = self._passage(rng, whole, span) if rng.random() < verbatim else ()
+            running.append(self._running(rng, question, span, quoted, whole))
+        return Sample(whole, tuple(running))
+
+    def _pick(self, rng: Random, context: int) -> _Asked:
+        asked, bounds = self._table(context)
+        return asked[min(bisect_right(bounds, rng.random() * bounds[-1]), len(bounds) - 1)]
+
+    @lru_cache(maxsize=16)  # noqa: B019  one sampler per run
+    def _table(self, context: int) -> tuple[list[_Asked], list[float]]:
+        """Documents with a question that ``context`` tokens can answer, and summed weights."""
+        fitting: list[_Asked] = []
+        weights: list[float] = []
+        for weight, asked in self._documents:
+            document = asked.document
+            if document.tokens <= context:
+                count = len(document.questions)
+            else:
+                count = sum(q.start >= 0 and q.end - q.start <= context for q in document.questions)
+            if count:
+                fitting.append(asked)
+                weights.append(weight * count)
+        if not fitting:
+            raise UsageError(
+                f"no document with questions fits a context of {context} tokens; "
+                "raise context_tokens in the recipe"
+            )
+        return fitting, list(accumulate(weights))
+
+    def _window(self, rng: Random, document: TokenisedDocument, context: int) -> tuple[int, int]:
+        """The part of the document to read: all of it, or a window around some answer."""
+        if document.tokens <= context:
+            return 0, document.tokens
+        quoted = [q for q in document.questions if q.start >= 0 and q.end - q.start <= context]
+        anchor = rng.choice(quoted)
+        first = max(0, anchor.end - context)
+        begin = rng.randint(first, min(anchor.start, document.tokens - context))
+        return begin, begin + context
+
+    def _distractors(
+        self, rng: Random, asked: _Asked, room: int
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Other documents, whole or cut, to fill ``room``: in random order around the own one."""
+        before: list[Tensor] = []
+        after: list[Tensor] = []
+        for _ in range(64):
+            other = rng.choice(self._documents)[1]
+            if room < 16:
+                break
+            if other.document == asked.document:
+                continue
+            tokens = other.tokens[:room]
+            room -= len(tokens)
+            (before if rng.random() < 0.5 else after).append(tokens)
+        return before, after
+
+    def _passage(
+        self, rng: Random, context: Tensor, span: tuple[int, int] | None
+    ) -> tuple[Excerpt, ...]:
+        """A verbatim passage around the answer, or one from anywhere, as a search might err."""
+        place = span[0] if span is not None and rng.random() < 0.7 else rng.randrange(len(context))
+        start = max(0, place - rng.randrange(PASSAGE_TOKENS // 2))
+        text = self._tokenizer.decode(context[start : start + PASSAGE_TOKENS].tolist())
+        return (Excerpt(f"document, page {rng.randint(1, 40)}", text),)
+
+    def _running(
+        self,
+        rng: Random,
+        question: TokenisedQuestion,
+        span: tuple[int, int] | None,
+        quoted: Sequence[Excerpt],
+        context: Tensor,
+    ) -> Running:
+        asked = _spelt(question)
+        prompt = build_prompt(self._tokenizer, asked, quoted, PROMPT_TOKENS).tokens
+        answers = [answer.strip() for answer in question.answers if answer.strip()]
+        ids = tokenise(self._lead(prompt) + rng.choice(answers), self._tokenizer)["input_ids"]
+        ids = [*ids[:ANSWER_TOKENS], *self._stop]
+        verbatim = self._verbatim(asked, context)
+        return Running(
+            tokens=torch.tensor([*prompt, *ids]),
+            first_target=len(prompt),
+            evidence=span,
+            verbatim=torch.cat((verbatim, torch.tensor(ids))),
+        )
+
+    def _lead(self, prompt: Sequence[int]) -> str:
+        """A space where the prompt ends in a word, as the plain prompt's "Answer:" does."""
+        return "" if self._tokenizer.decode(prompt[-1:]).endswith(("\n", " ", ">")) else " "
+
+    def _verbatim(self, question: str, context: Tensor) -> Tensor:
+        """The prompt with the whole context in it, token by token, for full attention."""
+        mark = "\ue001"
+        room = PROMPT_TOKENS + 64
+        framed = build_prompt(self._tokenizer, question, (Excerpt("document", mark),), room).tokens
+        wanted = tokenise(mark, self._tokenizer)["input_ids"]
+        size = len(wanted)
+        for at in range(len(framed) - size + 1):
+            if framed[at : at + size] == wanted:
+                front, back = framed[:at], framed[at + size :]
+                return torch.cat((torch.tensor(front), context, torch.tensor(back)))
+        # the tokenizer merges the mark with its neighbours: put the context in front
+        return torch.cat((context, torch.tensor(framed)))
+
+
+def _answerable(document: TokenisedDocument, begin: int, end: int) -> list[TokenisedQuestion]:
+    """Questions whose answer stands in the window, or all if the window is the document."""
+    if end - begin == document.tokens:
+        return list(document.questions)
+    return [q for q in document.questions if begin <= q.start and q.end <= end]
+
+
+def _spelt(question: TokenisedQuestion) -> str:
+    if not question.choices:
+        return question.question
+    return question.question + "\nChoices: " + "; ".join(c.strip() for c in question.choices)
+
+
+def _stop_ids(tokenizer: Any) -> list[int]:
+    """What ends an answer: the end of the assistant's turn, else the end-of-text token."""
+    if getattr(tokenizer, "chat_template", None):
+        mark = "\ue001"
+        turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": mark}]
+        try:
+            text = str(tokenizer.apply_chat_template(turns, tokenize=False))
+        except Exception:  # templates raise what they like
+            text = ""
+        ids = tokenizer(text.rpartition(mark)[2].strip(), add_special_tokens=False)["input_ids"]
+        if ids and ids[0] in tokenizer.all_special_ids:
+            return [int(ids[0])]
+    return [] if tokenizer.eos_token_id is None else [int(tokenizer.eos_token_id)]
