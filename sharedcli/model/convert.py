@@ -92,15 +92,12 @@ def _load(gguf: Path, dtype_name: str) -> tuple[Any, Any]:
     import torch
     import transformers
 
-    options: dict[str, Any] = {}
-    if hasattr(transformers, "GgufConfig"):  # newer versions keep the blocks packed unless asked
-        options["quantization_config"] = transformers.GgufConfig(dequantize=True)
     model = transformers.AutoModelForCausalLM.from_pretrained(
         gguf.parent,
         gguf_file=gguf.name,
         dtype=getattr(torch, dtype_name),
         local_files_only=True,
-        **options,
+        quantization_config=transformers.GgufConfig(dequantize=True),  # else blocks stay packed
     )
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config

@@ -9,9 +9,6 @@ those of ``transformers``, and the result is equal to the general loader's, bit 
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +30,10 @@ def load_directly(folder: Path, dtype: torch.dtype, attn_implementation: str) ->
         CorruptionError: tensors are missing, or there are others than the model has.
     """
     from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
+    from transformers.initialization import no_init_weights
 
     config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    with _without_initialisation():
+    with no_init_weights():
         model: Any = AutoModelForCausalLM.from_config(
             config, dtype=dtype, attn_implementation=attn_implementation
         )
@@ -53,16 +51,3 @@ def load_directly(folder: Path, dtype: torch.dtype, attn_implementation: str) ->
         )
     model.generation_config = GenerationConfig.from_pretrained(folder, local_files_only=True)
     return model
-
-
-def _without_initialisation() -> AbstractContextManager[None]:
-    """``transformers``' own context manager, which has moved between its versions."""
-    for name in ("initialization", "modeling_utils"):
-        try:
-            module = importlib.import_module(f"transformers.{name}")
-        except ImportError:
-            continue
-        if hasattr(module, "no_init_weights"):
-            make: Callable[[], AbstractContextManager[None]] = module.no_init_weights
-            return make()
-    raise ImportError("this version of transformers cannot build a model without filling it")
