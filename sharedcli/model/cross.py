@@ -148,16 +148,19 @@ def _dense_copy(linear: Any, bias: bool = True) -> nn.Linear:
     return clone
 
 
+@torch.no_grad()
 def dense_weight(linear: Any) -> Tensor:
-    """Return a linear layer's weight [out, in] as a floating-point tensor."""
+    """Return a linear layer's weight [out, in] as a floating-point tensor.
+
+    A quantised layer is asked for it by reading the unit vectors: how its weight is stored is its
+    own affair, and changes with its first use on some processors.
+    """
     weight = linear.weight
-    if getattr(weight, "quant_state", None) is not None:
-        from bitsandbytes.functional import dequantize_4bit
-
-        return dequantize_4bit(weight.data, weight.quant_state)
-    if weight.dtype == torch.int8:
-        from bitsandbytes.functional import int8_vectorwise_dequant
-
-        scales = weight.SCB if weight.SCB is not None else linear.state.SCB  # after a first call
-        return int8_vectorwise_dequant(weight.data, scales)  # type: ignore[no-any-return]
-    return weight.data  # type: ignore[no-any-return]
+    if weight.is_floating_point():
+        return weight.data  # type: ignore[no-any-return]
+    dtype = getattr(linear, "compute_dtype", None) or torch.float32
+    units = torch.eye(linear.in_features, dtype=dtype, device=weight.device)
+    columns: Tensor = linear(units)
+    if linear.bias is not None:
+        columns = columns - linear.bias
+    return columns.T.contiguous()

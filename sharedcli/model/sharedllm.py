@@ -201,6 +201,20 @@ class SharedLLM(nn.Module):
             return places
         return places + injected.start.to(tokens.device)[:, None]
 
+    def train(self, mode: bool = True) -> SharedLLM:
+        """Switch to training mode, or back.
+
+        Raises:
+            UsageError: the base's layers cannot pass gradients.
+        """
+        if mode and any(_packed(module) for module in self.base.modules()):
+            raise UsageError(
+                "4-bit weights that have been used on this processor pass no gradients; "
+                "train without --quantization, or on a GPU"
+            )
+        super().train(mode)
+        return self
+
     def detach_hooks(self) -> None:
         """Give the base back as it was. This object is of no use afterwards."""
         self.roles.remove()
@@ -229,7 +243,7 @@ class SharedLLM(nn.Module):
         """Refuse a base that rotates in a way of its own: one token at two places shows it."""
         if self.device.type == "meta":
             return
-        place = 5
+        place = 3
         tokens = torch.zeros(1, place + 1, dtype=torch.long)
         encoded = self.encode(tokens, 1)
         at_zero, elsewhere = encoded.keys[0, 0, :, 0], encoded.keys[0, 0, :, place]
@@ -239,6 +253,12 @@ class SharedLLM(nn.Module):
                 f"{self.base.config.model_type} models rotate their keys in a way that sharedcli "
                 "does not know; use a Llama, Mistral, Qwen2, Qwen3 or SmolLM model"
             )
+
+
+def _packed(module: nn.Module) -> bool:
+    """Whether bitsandbytes has stored this layer anew for a fast way without a backward pass."""
+    state = getattr(getattr(module, "weight", None), "quant_state", None)
+    return bool(getattr(state, "packing_format_for_cpu", False))
 
 
 def check_window(base: Any, layers: int, tokens: int) -> None:
