@@ -10,7 +10,10 @@ from sharedcli.ingest.document import Document
 from sharedcli.retrieve.rank import RankedPassage
 
 QUOTE_CHARS = 240
+_LEAD = 40  # characters before a hit that make it readable
 _SPACE = re.compile(r"\s+")
+_WORD = re.compile(r"\w+")
+_SENTENCE = re.compile(r"[.!?][\"'”’)]? ")
 
 
 @dataclass(frozen=True)
@@ -45,10 +48,16 @@ def cite(
     documents: Mapping[str, Document],
     limit: int,
     verbatim: int,
+    terms: Sequence[str] = (),
 ) -> tuple[Citation, ...]:
     """Return the first ``limit`` distinct pages of ``ranked``, best first.
 
-    ``verbatim`` is how many of the first passages were in the prompt.
+    Args:
+        ranked: passages, best first.
+        documents: those that they are in, by id.
+        limit: pages at most.
+        verbatim: how many of the first passages were in the prompt.
+        terms: words of the question; each quote is the part of its passage that has most of them.
     """
     found: dict[tuple[str, int], Citation] = {}
     for place, hit in enumerate(ranked):
@@ -65,7 +74,7 @@ def cite(
             title=document.title,
             page=page.number,
             label=page.label,
-            quote=_quote(document.text[hit.passage.start : hit.passage.end]),
+            quote=quote(document.text[hit.passage.start : hit.passage.end], terms),
             score=round(hit.score, 4),
             paged=document.paged,
             verbatim=place < verbatim,
@@ -73,8 +82,31 @@ def cite(
     return tuple(found.values())
 
 
-def _quote(text: str) -> str:
+def quote(text: str, terms: Sequence[str] = ()) -> str:
+    """Return the part of a passage that has most of ``terms``, cut at words, with ellipses.
+
+    A part that begins with a sentence goes before one that does not, an earlier before a later.
+    """
     folded = _SPACE.sub(" ", text).strip()
     if len(folded) <= QUOTE_CHARS:
         return folded
-    return folded[:QUOTE_CHARS].rsplit(" ", 1)[0] + " …"
+    stems = {term.casefold()[: max(4, len(term) - 2)] for term in terms}
+    hits = [
+        (word.start(), stem)
+        for word in _WORD.finditer(folded)
+        for stem in stems
+        if word.group().casefold().startswith(stem)
+    ]
+    sentences = {0, *(end.end() for end in _SENTENCE.finditer(folded))}
+    near = {max(0, folded.rfind(" ", 0, max(0, at - _LEAD)) + 1) for at, _ in hits}
+
+    def worth(start: int) -> tuple[int, bool, int]:
+        inside = {stem for at, stem in hits if start <= at < start + QUOTE_CHARS - _LEAD}
+        return len(inside), start in sentences, -start
+
+    start = max(sentences | near, key=worth)
+    cut = folded[start : start + QUOTE_CHARS]
+    before = "" if start in sentences else "… "
+    if start + QUOTE_CHARS >= len(folded):
+        return before + cut
+    return f"{before}{cut.rsplit(' ', 1)[0]} …"

@@ -11,6 +11,7 @@ from sharedcli.cli import (
     ask,
     check,
     config,
+    demo,
     gc,
     index,
     model,
@@ -59,6 +60,7 @@ def root(
 
 app.command("index", rich_help_panel=_ASK)(index.index)
 app.command("ask", rich_help_panel=_ASK)(ask.ask)
+app.command("demo", rich_help_panel=_ASK)(demo.demo)
 app.command("list", rich_help_panel=_LIBRARY)(list_.list_documents)
 app.command("show", rich_help_panel=_LIBRARY)(show.show)
 app.command("tree", rich_help_panel=_LIBRARY)(tree.tree)

@@ -27,9 +27,13 @@ def index(
 
     Every finished document is kept if the run is interrupted; the same command goes on from there.
     """
-    counts = _with_json(session, paths, force) if session.json else _shown(session, paths, force)
-    if code := exit_code(counts):
+    if code := exit_code(indexed(session, paths, force)):
         raise typer.Exit(code)
+
+
+def indexed(session: Session, paths: list[str], force: bool) -> IndexCounts:
+    """Index on the session's streams, and return the counts."""
+    return _with_json(session, paths, force) if session.json else _shown(session, paths, force)
 
 
 def exit_code(counts: IndexCounts) -> int:

@@ -12,7 +12,7 @@ Notable choices:
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import IO, NoReturn
 
@@ -100,8 +100,14 @@ class Terminal:
         self.err.print(line, soft_wrap=True)
 
     def show(self, item: RenderableType) -> None:
-        """Print data on stdout."""
-        self.out.print(item, soft_wrap=isinstance(item, Text))
+        """Print data on stdout; off a terminal without the blanks that fill up a table's cells."""
+        if isinstance(item, Text) or self.out.is_terminal:
+            self.out.print(item, soft_wrap=isinstance(item, Text))
+            return
+        with self.out.capture() as captured:
+            self.out.print(item)
+        for line in captured.get().splitlines():
+            self.out.file.write(line.rstrip() + "\n")
 
     def _lives(self, stream: IO[str]) -> bool:
         return stream.isatty() and self._environ.get("TERM", "").lower() not in _DUMB
@@ -147,3 +153,14 @@ def facts(rows: list[tuple[str, str]]) -> Table:
     for name, value in rows:
         table.add_row(name, Text(clean(value, 2000)))
     return table
+
+
+def prompt(terminal: Terminal, words: Sequence[str]) -> None:
+    """Show a command as it would be typed, with an empty line before it."""
+    typed = " ".join(f'"{word}"' if " " in word else word for word in words)
+    terminal.note(Text.assemble("\n", ("$ ", "dim"), (clean(typed, 1000), "bold")))
+
+
+def hint(terminal: Terminal, text: str, command: str) -> None:
+    """Say what could be done next."""
+    terminal.note(Text.assemble("\n", (text, "dim"), (command, "bold")))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from rich.padding import Padding
@@ -18,19 +20,13 @@ if TYPE_CHECKING:
 SHOWN = 5
 """Sources shown; ``--json`` has them all."""
 
-_QUOTE = 170
-
 
 def show_evidence(terminal: Terminal, answer: Answer) -> None:
     """Print sources, evidence and timings."""
     if terminal.quiet:
         return
     terminal.note("")
-    terminal.note(Text("Sources", style="bold"))
-    for number, source in enumerate(answer.sources[:SHOWN], start=1):
-        _source(terminal, number, source)
-    if (rest := len(answer.sources) - SHOWN) > 0:
-        terminal.aside(f"    and {plural(rest, 'more page')} (--json has them)")
+    _sources(terminal, answer.sources)
     terminal.note("")
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
@@ -88,13 +84,31 @@ def model_text(answer: Answer) -> str:
     )
 
 
-def _source(terminal: Terminal, number: int, source: Citation) -> None:
-    name = clean("standard input" if source.doc == "-" else source.doc, 160)
-    where = clean(place(source.page, source.label, source.paged), 80)
-    line = Text.assemble((f"{number:>3} ", "cyan"), name, ", ", (where, "bold"))
-    terminal.note(line)
-    quote = Text(f"“{clean(source.quote, _QUOTE)}”", style="dim")
-    if terminal.err.is_terminal:
-        terminal.err.print(Padding(quote, (0, 0, 0, 4)))
-    else:
-        terminal.note(Text("    ") + quote)
+def _sources(terminal: Terminal, sources: Sequence[Citation]) -> None:
+    """The first pages with their quotes; a name that all share is said once."""
+    names = _short_names(sources)
+    shared = len(names) == 1
+    heading = Text("Sources", style="bold")
+    if shared:
+        heading.append(f"  {next(iter(names.values()))}", style="not bold")
+    terminal.note(heading)
+    for number, source in enumerate(sources[:SHOWN], start=1):
+        where = clean(place(source.page, source.label, source.paged), 80)
+        name = "" if shared else f"{names[source.doc]}, "
+        terminal.note(Text.assemble((f"{number:>3}  ", "cyan"), name, (where, "bold")))
+        quote = Text(f"“{clean(source.quote)}”", style="dim")
+        if terminal.err.is_terminal:
+            terminal.err.print(Padding(quote, (0, 0, 0, 5)))
+        else:
+            terminal.note(Text("     ") + quote)
+    if (rest := len(sources) - SHOWN) > 0:
+        terminal.note(Text(f"     and {plural(rest, 'more page')}", style="dim"))
+
+
+def _short_names(sources: Sequence[Citation]) -> dict[str, str]:
+    """File names, or whole paths where two files have the same name."""
+    documents = dict.fromkeys(source.doc for source in sources)
+    bases = {doc: PurePath(doc).name or doc for doc in documents}
+    taken = list(bases.values())
+    shown = {doc: base if taken.count(base) == 1 else doc for doc, base in bases.items()}
+    return {doc: clean("standard input" if doc == "-" else name) for doc, name in shown.items()}

@@ -83,9 +83,12 @@ def _node(branch: Tree, view: TreeView, node: Node) -> None:
 
 def _chunk_line(view: TreeView, chunk: ChunkSpan, dim: bool = False) -> Text:
     pages = page_range(view.document, chunk.char_start, chunk.char_end)
-    line = Text.assemble(
-        f"chunk {chunk.index}", "  ", _tokens(chunk.token_start, chunk.token_end), "  ", pages
+    last = view.chunks[-1]
+    name = f"chunk {chunk.index}".ljust(len(f"chunk {last.index}"))
+    span = _tokens(chunk.token_start, chunk.token_end).ljust(
+        len(_tokens(last.token_start, last.token_start + 2))
     )
+    line = Text(f"{name}  {span}  {pages}")
     if dim:
         line.stylize("dim")
         return line

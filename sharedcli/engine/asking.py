@@ -27,6 +27,7 @@ from sharedcli.model.compressed import CompressedKV
 from sharedcli.model.decoder import Decoder, Sampling
 from sharedcli.model.devices import guard_memory
 from sharedcli.retrieve.find import find_passages
+from sharedcli.retrieve.lexical import query_terms
 from sharedcli.retrieve.rank import RankedPassage
 from sharedcli.retrieve.search import ChunkFrontier
 from sharedcli.store.records import DocumentRecord
@@ -111,8 +112,8 @@ class Asker:
             return None, "injection is off" if inject == "never" else ""
         if inject == "auto" and not self._model.trained:
             return None, (
-                "nothing is injected: this model has no trained adapter, and untrained slots would "
-                "harm the answer (--inject always does it anyway)"
+                "no slots: there is no trained adapter for this model (--inject always "
+                "injects them anyway)"
             )
         with guard_memory("reading slots"):
             return read_context(self._store, frontiers, trees, self._model.base.dtype), ""
@@ -146,7 +147,13 @@ class Asker:
         return Answer(
             question=question,
             found=True,
-            sources=cite(ranked[:CHUNK_PASSAGES], documents, CITATIONS, prompt.excerpts),
+            sources=cite(
+                ranked[:CHUNK_PASSAGES],
+                documents,
+                CITATIONS,
+                prompt.excerpts,
+                query_terms(question),
+            ),
             evidence=Evidence(
                 prompt.excerpts,
                 slots,
