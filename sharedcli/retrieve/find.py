@@ -8,8 +8,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sharedcli.retrieve.lexical import match_expression
+from sharedcli.retrieve.lexical import match_expression, query_terms
+from sharedcli.retrieve.naming import MAX_WORDS, naming_strengths
 from sharedcli.retrieve.rank import CANDIDATES, RankedPassage, fuse, window_cosines
+from sharedcli.store.fulltext import quote_term
 from sharedcli.store.records import Passage, PassageHit
 
 
@@ -20,6 +22,10 @@ class PassageIndex(Protocol):
         self, match: str, doc_ids: Sequence[str] | None = None, limit: int = 20
     ) -> list[PassageHit]:
         """Return the best passages for an FTS5 expression, best first."""
+        ...
+
+    def count_text(self, match: str) -> Mapping[str, int]:
+        """Return how many passages match in each document that has any."""
         ...
 
     def passages(self, doc_id: str) -> Sequence[Passage]:
@@ -63,5 +69,15 @@ def find_passages(
         for doc_id, vectors in index.passage_vectors(doc_ids).items():
             if vectors.size:
                 cosines[doc_id] = window_cosines(query, vectors)
-    named = dict.fromkeys([hit.doc_id for hit in hits] + list(cosines))
-    return fuse(hits, cosines, {doc_id: index.passages(doc_id) for doc_id in named}, limit)
+    several = len(doc_ids) > 1
+    wanted = doc_ids if several else dict.fromkeys([hit.doc_id for hit in hits] + list(cosines))
+    passages = {doc_id: index.passages(doc_id) for doc_id in wanted}
+    naming = _naming(index, question, passages) if several else {}
+    return fuse(hits, cosines, passages, limit, naming)
+
+
+def _naming(
+    index: PassageIndex, question: str, passages: Mapping[str, Sequence[Passage]]
+) -> dict[str, float]:
+    counts = [index.count_text(quote_term(word)) for word in query_terms(question)[:MAX_WORDS]]
+    return naming_strengths(counts, {doc_id: len(found) for doc_id, found in passages.items()})

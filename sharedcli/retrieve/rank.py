@@ -5,6 +5,7 @@ Notable choices:
   A mix of scores keeps how far ahead the first passage is, which a fusion of ranks throws away;
   ``docs/concepts/retrieval.md`` has the comparison.
 - A passage's cosine is that of its best window: what answers a question is rarely 180 words long.
+- Over several documents, passages of one that the question names gain up to 0.2 (``naming``).
 - Each passage keeps its own two scores and ranks, so that a citation can say why it is there.
 
 Shapes: E vector size, W windows per passage, P passages of a document.
@@ -23,6 +24,9 @@ from sharedcli.store.records import Passage, PassageHit
 COSINE_WEIGHT = 1.5
 """Weight of the cosine against the normalised BM25, whose weight is 1."""
 
+NAMING_WEIGHT = 0.2
+"""Added to the score of passages whose document the question clearly names."""
+
 CANDIDATES = 200
 """Best passages of either ranking that are fused."""
 
@@ -36,7 +40,8 @@ class RankedPassage:
     Attributes:
         doc_id: the document it is in.
         passage: ordinal, page and character span.
-        score: fused, between 0 and 1; comparable within one question only.
+        score: fused, from 0 to 1, or to 1.2 in a document that the question names; comparable
+            within one question only.
         bm25: of the full-text search; None if the passage was not among its candidates.
         cosine: between -1 and 1, of the best window; None if the passage has no vectors.
         lexical_rank, dense_rank: counted from 1; None where there is no such score.
@@ -79,6 +84,7 @@ def fuse(
     cosines: Mapping[str, Scores],
     passages: Mapping[str, Sequence[Passage]],
     limit: int,
+    naming: Mapping[str, float] | None = None,
 ) -> list[RankedPassage]:
     """Return the ``limit`` best passages, best first; equal scores in reading order.
 
@@ -87,6 +93,7 @@ def fuse(
         cosines: per document with vectors, one cosine per passage.
         passages: of every document that ``hits`` or ``cosines`` name.
         limit: passages wanted at most.
+        naming: per document, how clearly the question names it; see ``naming``.
     """
     bm25 = {(hit.doc_id, hit.ordinal): hit.bm25 for hit in hits}
     lexical_ranks = {place: rank for rank, place in enumerate(bm25, start=1)}
@@ -103,7 +110,8 @@ def fuse(
             RankedPassage(
                 doc_id=doc_id,
                 passage=passages[doc_id][ordinal],
-                score=mixed / (1 + COSINE_WEIGHT) if cosines else lexical,
+                score=(mixed / (1 + COSINE_WEIGHT) if cosines else lexical)
+                + NAMING_WEIGHT * (naming or {}).get(doc_id, 0.0),
                 bm25=bm25.get(place),
                 cosine=cosine,
                 lexical_rank=lexical_ranks.get(place),

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from sharedcli.errors import UsageError
 from sharedcli.store.records import Passage, PassageHit
@@ -65,25 +66,43 @@ def search(
         UsageError: ``match`` is not an FTS5 expression.
     """
     chosen = "" if doc_ids is None else "AND d.id IN (SELECT value FROM json_each(:ids))"
+    query = f"""SELECT d.id, f.rowid & :mask, -bm25(passage_text) AS score
+        FROM passage_text AS f JOIN documents AS d ON d.key = f.rowid >> :bits
+        WHERE f.passage_text MATCH :match {chosen}
+        ORDER BY score DESC, d.id, f.rowid LIMIT :limit"""
+    values: dict[str, str | int] = {
+        "mask": MAX_PASSAGES - 1,
+        "bits": ORDINAL_BITS,
+        "match": match,
+        "ids": json.dumps(list(doc_ids or ())),
+        "limit": limit,
+    }
+    return [PassageHit(*row) for row in _matching(connection, query, values)]
+
+
+def count(connection: sqlite3.Connection, match: str) -> dict[str, int]:
+    """Return how many passages match in each document that has any, by document id.
+
+    Raises:
+        UsageError: ``match`` is not an FTS5 expression.
+    """
+    query = """SELECT d.id, found.passages
+        FROM (SELECT rowid >> :bits AS key, count(*) AS passages FROM passage_text
+              WHERE passage_text MATCH :match GROUP BY 1) AS found
+        JOIN documents AS d ON d.key = found.key"""
+    return dict(_matching(connection, query, {"bits": ORDINAL_BITS, "match": match}))
+
+
+def _matching(
+    connection: sqlite3.Connection, query: str, values: Mapping[str, str | int]
+) -> list[Any]:
     try:
-        rows = connection.execute(
-            f"""SELECT d.id, f.rowid & :mask, -bm25(passage_text) AS score
-                FROM passage_text AS f JOIN documents AS d ON d.key = f.rowid >> :bits
-                WHERE f.passage_text MATCH :match {chosen}
-                ORDER BY score DESC, d.id, f.rowid LIMIT :limit""",
-            {
-                "mask": MAX_PASSAGES - 1,
-                "bits": ORDINAL_BITS,
-                "match": match,
-                "ids": json.dumps(list(doc_ids or ())),
-                "limit": limit,
-            },
-        ).fetchall()
+        return connection.execute(query, values).fetchall()
     except sqlite3.OperationalError as error:
         if any(sign in str(error) for sign in _SYNTAX_ERRORS):
-            raise UsageError(f"not a full-text expression: {match!r} ({error})") from error
+            message = f"not a full-text expression: {values['match']!r} ({error})"
+            raise UsageError(message) from error
         raise
-    return [PassageHit(*row) for row in rows]
 
 
 def _rowid(key: int, passage: Passage) -> int:

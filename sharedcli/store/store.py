@@ -370,6 +370,15 @@ class Store:
         with self._catalogue.reading() as connection:
             return fulltext.search(connection, match, doc_ids, limit)
 
+    def count_text(self, match: str) -> dict[str, int]:
+        """Return how many passages match an FTS5 expression in each document that has any.
+
+        Raises:
+            UsageError: ``match`` is not an FTS5 expression.
+        """
+        with self._catalogue.reading() as connection:
+            return fulltext.count(connection, match)
+
 
 def _refuse_if_robbed(path: Path) -> None:
     """An empty catalogue among blobs was not always empty: starting anew would drop documents."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 from sharedcli.ingest.document import Document, Page
 from sharedcli.retrieve.find import find_passages
 from sharedcli.retrieve.passages import cut_passages
+from sharedcli.retrieve.rank import NAMING_WEIGHT
 from sharedcli.store.fulltext import index_passages
 from sharedcli.store.identity import TreeIdentity
 from sharedcli.store.records import Passage, PassageHit
@@ -54,6 +56,9 @@ class Index:
         hits = [PassageHit(self.keys[row >> 20], row & 0xFFFFF, score) for row, score in rows]
         return [hit for hit in hits if doc_ids is None or hit.doc_id in doc_ids]
 
+    def count_text(self, match: str) -> dict[str, int]:
+        return dict(Counter(hit.doc_id for hit in self.search_text(match, limit=1000)))
+
     def passages(self, doc_id: str) -> Sequence[Passage]:
         return self.cut[doc_id]
 
@@ -80,6 +85,15 @@ def test_vectors_find_what_shares_no_word() -> None:
     ranked = find_passages(Index(vectors), "maritime guidance", ["ships"], Encoder())
     assert [hit.passage.page for hit in ranked] == [2, 1]
     assert ranked[0].cosine == pytest.approx(0.9, abs=1e-3)
+
+
+def test_over_several_documents_the_one_that_is_named_comes_first() -> None:
+    same = np.array([[0.6, 0.8, 0, 0], [0.6, 0.8, 0, 0]], dtype=np.float16)
+    index = Index({"ships": same, "taxes": same})
+    ranked = find_passages(index, "Which dividends are named?", list(TEXTS), Encoder())
+    assert [hit.doc_id for hit in ranked] == ["taxes", "taxes", "ships", "ships"]
+    alone = find_passages(index, "Which dividends are named?", ["taxes"], Encoder())
+    assert alone[0].score == pytest.approx(ranked[0].score - NAMING_WEIGHT)
 
 
 def test_only_the_chosen_documents_are_searched() -> None:

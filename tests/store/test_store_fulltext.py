@@ -50,6 +50,18 @@ def test_only_chosen_documents_are_searched(store: Store) -> None:
     assert len(store.search_text('"common"', doc_ids=many)) == 5
 
 
+def test_matching_passages_are_counted_per_document(store: Store) -> None:
+    one = put_text(store, "/a", "river and stone ", "rivers meet ", "stone alone ")
+    two = put_text(store, "/b", "the river ends here ")
+    put_text(store, "/c", "nothing of it ")
+    assert store.count_text('"river"') == {one.id: 2, two.id: 1}
+    assert store.count_text('"absent"') == {}
+    store.remove([one.id])
+    assert store.count_text('"river"') == {two.id: 1}
+    with pytest.raises(UsageError, match="full-text expression"):
+        store.count_text('"open')
+
+
 def test_forgotten_passages_are_found_no_more(store: Store) -> None:
     gone = put_text(store, "/a", "quicksilver ", "lead ")
     kept = put_text(store, "/b", "quicksilver and tin ")
