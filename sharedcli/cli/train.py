@@ -83,7 +83,7 @@ def train(
     if seed is not None:
         changes.append(f"seed={seed}")
     chosen = load_recipe(recipe, changes)
-    from sharedcli.training.run import Job
+    from sharedcli.training.prepare import Job
 
     settings = session.settings
     job = Job(

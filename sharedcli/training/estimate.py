@@ -15,12 +15,12 @@ import torch
 from sharedcli.training.feed import Place
 from sharedcli.training.hardware import peak_of
 from sharedcli.training.loop import Observer
-from sharedcli.training.run import Job, Prepared, prepare
+from sharedcli.training.prepare import Job, Prepared, prepare
 from sharedcli.training.schedule import Budget, budgets
 
 _SAMPLED = 12
 """Batches that are drawn per stage."""
-CPU_FLOPS = 40e9
+CPU_FLOPS = 80e9
 """Assumed for two CPU cores."""
 GPU_FLOPS, GPU_SHARE = 989e12, 0.15
 """A modern accelerator (H100 class, dense bf16) and the share of it that is assumed."""

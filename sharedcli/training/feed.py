@@ -100,7 +100,8 @@ class Feed:
                 self._text.draw(rng, context, running, draw.distractors, chunk)
                 for _ in range(stage.batch)
             ]
-        bare = rng.random() < draw.no_context
+        # an answer that nothing shown can tell would teach to make one up
+        bare = rng.random() < draw.no_context and not asked
         spans = [
             [r.evidence for r in sample.running if r.evidence is not None] for sample in samples
         ]

@@ -130,7 +130,8 @@ class HeldOut:
             ratio = self._plan.ratios[-1]
             shuffled = _permuted(sample.context, self._geometry.chunk_tokens)
             found[f"shuffled@{ratio:g}"] = self._injected(sample, shuffled, ratio)
-            found[f"other@{ratio:g}"] = self._injected(sample, other.context, ratio)
+            if other is not sample:
+                found[f"other@{ratio:g}"] = self._injected(sample, other.context, ratio)
         found["full"] = self._full(sample, "decoder")
         return found
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,14 @@ from accelerate.utils import broadcast
 
 from sharedcli.errors import OutOfMemoryError, SharedCLIError
 from sharedcli.model.adapter import Adapter
+from sharedcli.model.compressed import CompressedKV
 from sharedcli.model.devices import guard_memory
 from sharedcli.training.batches import Batch
+from sharedcli.training.curve import can_draw, draw_curve
 from sharedcli.training.feed import Feed, Place, Prefetch
 from sharedcli.training.hardware import Cost, Peak
 from sharedcli.training.heldout import HeldOut, Table
+from sharedcli.training.kept import KeptTensors
 from sharedcli.training.metrics import Metrics
 from sharedcli.training.objective import Teacher, TrainingStep, teach
 from sharedcli.training.parameters import Trained, configure
@@ -36,7 +40,6 @@ from sharedcli.training.recipe import Recipe, Stage
 from sharedcli.training.schedule import Budget, budgets, rate_factor
 from sharedcli.training.signals import InterruptedTraining, Interruption
 from sharedcli.training.state import Progress, save_checkpoint
-from sharedcli.training.teacher_files import TeacherFiles
 
 
 class Observer:
@@ -69,7 +72,7 @@ class Trainer:
         feeds: list[Feed],
         heldout: HeldOut,
         folder: Path,
-        teachers: TeacherFiles,
+        kept: KeptTensors,
         cost: Cost,
         peak: Peak,
         identity: dict[str, Any],
@@ -86,7 +89,7 @@ class Trainer:
         self._feeds = feeds
         self._heldout = heldout
         self._folder = folder
-        self._teachers = teachers
+        self._kept = kept
         self._cost = cost
         self._peak = peak
         self._identity = identity
@@ -219,15 +222,12 @@ class Trainer:
         batch = batch.to(self._step.model.device)
         try:
             with guard_memory("training"):
-                teacher = self._teacher(stage, batch)
+                known = (self._teacher(stage, batch), self._slots(batch))
+                # gradients are exchanged once a step, with its last batch
                 last = micro == stage.accumulate - 1
-                if last:
-                    losses = self._wrapped(batch, stage.objective, teacher)
+                with nullcontext() if last else self._accelerator.no_sync(self._wrapped):
+                    losses = self._wrapped(batch, stage.objective, *known)
                     (losses["total"] / stage.accumulate).backward()
-                else:
-                    with self._accelerator.no_sync(self._wrapped):
-                        losses = self._wrapped(batch, stage.objective, teacher)
-                        (losses["total"] / stage.accumulate).backward()
         except OutOfMemoryError as error:
             raise OutOfMemoryError(_memory_message(stage, batch, self.recipe)) from error
         found: dict[str, torch.Tensor] = {k: v.detach() for k, v in losses.items()}
@@ -241,8 +241,18 @@ class Trainer:
             with self._accelerator.autocast():
                 return teach(self._step.model, batch, stage.objective)
 
-        name = batch.digest if stage.objective.keep_teacher else ""
-        return self._teachers.get(name, make)
+        return self._kept.teacher(batch.digest, make)
+
+    def _slots(self, batch: Batch) -> CompressedKV | None:
+        """Slots of a batch that comes again, where nothing of the compressor trains."""
+        if self._step.compressor_trains or not batch.digest or not batch.cuts:
+            return None
+
+        def make() -> CompressedKV | None:
+            with torch.no_grad(), self._accelerator.autocast():
+                return self._step.compress(batch)
+
+        return self._kept.slots(batch.digest, make)
 
     def _finish(
         self, record: dict[str, Any], stage: Stage, seconds: float, metrics: Metrics
@@ -296,6 +306,8 @@ class Trainer:
                 ) from error
             for table in tables:
                 metrics.write({"step": progress.steps, "heldout": table.to_plain()})
+            if can_draw():
+                draw_curve(self._folder)
         self._accelerator.wait_for_everyone()
         progress.measured_step, progress.measured_at = progress.steps, progress.seconds
         self._observer.measured(progress.steps, tables)

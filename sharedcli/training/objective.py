@@ -49,7 +49,6 @@ class Losses:
     total: Tensor
     next_token: Tensor
     distillation: Tensor
-    targets: int
 
 
 class TrainingStep(nn.Module):
@@ -64,10 +63,14 @@ class TrainingStep(nn.Module):
         self.compressor_trains = compressor_trains
 
     def forward(
-        self, batch: Batch, objective: Objective, teacher: Teacher | None = None
+        self,
+        batch: Batch,
+        objective: Objective,
+        teacher: Teacher | None = None,
+        slots: CompressedKV | None = None,
     ) -> dict[str, Tensor]:
-        """Return the losses by name, and ``targets``, the number of places they are means of."""
-        logits = self.logits(batch, self.inject(batch))
+        """Return the losses by name; ``slots`` are the contexts' if they are known already."""
+        logits = self.logits(batch, self.inject(batch, slots))
         losses = weigh(logits, picked_labels(batch), objective, teacher)
         return {
             "total": losses.total,
@@ -139,7 +142,7 @@ def weigh(logits: Tensor, labels: Tensor, objective: Objective, teacher: Teacher
     if teacher is not None:
         distillation = kl(logits, teacher, objective.temperature)
         total = total + objective.distillation * distillation
-    return Losses(total, next_token.detach(), distillation.detach(), labels.shape[0])
+    return Losses(total, next_token.detach(), distillation.detach())
 
 
 def kl(logits: Tensor, teacher: Teacher, temperature: float = 1.0) -> Tensor:

@@ -96,7 +96,9 @@ class QuestionSampler:
         whole = torch.cat(pieces)
         running = []
         for question in chosen:
-            span = (question.start + shift, question.end + shift) if question.start >= 0 else None
+            span = (shift + begin, shift + end)  # where nothing is quoted, all of it is evidence
+            if question.start >= 0:
+                span = (question.start + shift, question.end + shift)
             quoted = self._passage(rng, whole, span) if rng.random() < verbatim else ()
             running.append(self._running(rng, question, span, quoted, whole))
         return Sample(whole, tuple(running))
@@ -153,11 +155,10 @@ class QuestionSampler:
             (before if rng.random() < 0.5 else after).append(tokens)
         return before, after
 
-    def _passage(
-        self, rng: Random, context: Tensor, span: tuple[int, int] | None
-    ) -> tuple[Excerpt, ...]:
+    def _passage(self, rng: Random, context: Tensor, span: tuple[int, int]) -> tuple[Excerpt, ...]:
         """A verbatim passage around the answer, or one from anywhere, as a search might err."""
-        place = span[0] if span is not None and rng.random() < 0.7 else rng.randrange(len(context))
+        right = rng.random() < 0.7
+        place = rng.randrange(*span) if right else rng.randrange(len(context))
         start = max(0, place - rng.randrange(PASSAGE_TOKENS // 2))
         text = self._tokenizer.decode(context[start : start + PASSAGE_TOKENS].tolist())
         return (Excerpt(f"document, page {rng.randint(1, 40)}", text),)
@@ -166,7 +167,7 @@ class QuestionSampler:
         self,
         rng: Random,
         question: TokenisedQuestion,
-        span: tuple[int, int] | None,
+        span: tuple[int, int],
         quoted: Sequence[Excerpt],
         context: Tensor,
     ) -> Running:

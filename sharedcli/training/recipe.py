@@ -166,7 +166,8 @@ class Draw:
             the answer's place (random where it is unknown).
         split_jitter: standard deviation of a split point, as a share of the node's length.
         drop_chunks: share of batches from which some chunks are dropped.
-        no_context: share of batches without injection, so that the decoder unlearns nothing.
+        no_context: share of long-text batches without injection, so that the decoder unlearns
+            nothing.
         distractors: share of samples that have chunks of other documents in their context.
         verbatim: share of questions whose prompt also quotes a passage, right or wrong.
     """
@@ -198,14 +199,12 @@ class Objective:
     Attributes:
         temperature: of both distributions in the KL.
         top_k: tokens of the teacher's distribution that are kept, the rest as one; 0 keeps all.
-        keep_teacher: keep the teacher's distributions on disk; needs a stage with a ``pool``.
     """
 
     next_token: float = 1.0
     distillation: float = 0.0
     temperature: float = 1.0
     top_k: int = 64
-    keep_teacher: bool = True
 
     def __post_init__(self) -> None:
         weights = (self.next_token, self.distillation)
@@ -253,7 +252,8 @@ class Stage:
         batch: contexts per forward pass.
         accumulate: forward passes per step.
         questions_per_context: questions that are answered from one compressed context.
-        pool: number of batches that are drawn once and then come again; 0 draws for ever.
+        pool: number of batches that are drawn once and then come again; 0 draws for ever. What a
+            teacher or a frozen compressor makes of them is kept on disk.
         context_as_text: let passages with questions serve as long text too.
     """
 

@@ -15,142 +15,25 @@ from __future__ import annotations
 import json
 import platform
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import accelerate
 import torch
 import transformers
-from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs
 
 from sharedcli.errors import UsageError
-from sharedcli.model.adapter import Adapter, AdapterConfig, load_adapter
-from sharedcli.model.base import Base, load_base
-from sharedcli.model.compressor import Compressor
-from sharedcli.model.devices import cpu_has_bfloat16
-from sharedcli.model.sharedllm import SharedLLM
-from sharedcli.training.feed import Feed
-from sharedcli.training.hardware import Cost, peak_of
-from sharedcli.training.heldout import HeldOut
+from sharedcli.training.curve import MISSING, can_draw
+from sharedcli.training.hardware import peak_of
+from sharedcli.training.kept import KeptTensors
 from sharedcli.training.loop import Observer, Trainer
-from sharedcli.training.objective import TrainingStep
-from sharedcli.training.parameters import Trained, choose_parameters, make_optimizer
-from sharedcli.training.questions import QuestionSampler
-from sharedcli.training.recipe import Recipe
+from sharedcli.training.parameters import make_optimizer
+from sharedcli.training.prepare import Job, Prepared, prepare
 from sharedcli.training.recipe_files import build_recipe, differences, to_plain
-from sharedcli.training.samples import TextSampler
-from sharedcli.training.schedule import budgets
-from sharedcli.training.sources import Source, open_sources
 from sharedcli.training.state import Progress, newest_checkpoint, restore
-from sharedcli.training.teacher_files import TeacherFiles
 
-COMPRESSOR_BATCH_TOKENS = 1 << 16
 _MAY_CHANGE = ("name", "steps", "minutes", "save_", "evaluation.", "bad_steps")
 """Recipe keys that a resumed run may set anew: they change no step, or only how many there are."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """What to train, on what, and where to.
-
-    Attributes:
-        data: files, folders and patterns.
-        holdout: parts of names of documents that are kept for measuring.
-        output: the run's folder.
-        adapter: folder of an adapter to go on from; None begins with a fresh one.
-        fresh: forget what the folder holds.
-    """
-
-    recipe: Recipe
-    data: tuple[str, ...]
-    output: Path
-    holdout: tuple[str, ...] = ()
-    model: str = "default"
-    revision: str | None = None
-    device: str = "auto"
-    attn_implementation: str = "sdpa"
-    quantization: str | None = None
-    offline: bool = False
-    cache: Path | None = None
-    adapter: Path | None = None
-    fresh: bool = False
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A run before its first step."""
-
-    job: Job
-    accelerator: Accelerator
-    base: Base
-    model: SharedLLM
-    trained: Trained
-    step: TrainingStep
-    sources: list[Source]
-    feeds: list[Feed]
-    heldout: HeldOut
-    dtype: torch.dtype
-
-    @property
-    def cost(self) -> Cost:
-        """What tokens cost."""
-        return Cost.of(self.base.model, self.model.adapter, self.trained.compressor)
-
-
-def prepare(job: Job, observer: Observer) -> Prepared:
-    """Load the base, read the data, attach an adapter. Nothing is written but caches.
-
-    Raises:
-        SharedCLIError: whatever of it does not work.
-    """
-    from sharedcli.settings import default_cache
-
-    budgets(job.recipe)
-    cache = job.cache or default_cache()
-    accelerator = _accelerator(job)
-    dtype = torch.bfloat16 if accelerator.mixed_precision == "bf16" else torch.float32
-    base = load_base(
-        job.model,
-        device=accelerator.device,
-        dtype=dtype,
-        attn_implementation=job.attn_implementation,
-        quantization=job.quantization,
-        revision=job.revision,
-        offline=job.offline,
-        cache=cache,
-    )
-    with accelerator.main_process_first():
-        sources = open_sources(
-            job.data,
-            rules=job.recipe.data,
-            holdout=job.holdout,
-            tokenizer=base.tokenizer,
-            tokenizer_digest=base.identity.tokenizer_sha256,
-            cache=cache / "training",
-            tell=observer.told,
-        )
-    torch.manual_seed(job.recipe.seed)
-    adapter = _adapter(job, base)
-    model = SharedLLM(base.model, adapter)
-    trained = choose_parameters(adapter, job.recipe.trainable)
-    if job.recipe.checkpointing:
-        model.checkpoint_layers()
-        for layer in model.base.model.layers:
-            layer.training = True  # checkpoints act in training; dropout inside must not
-    step = TrainingStep(model, Compressor(model, COMPRESSOR_BATCH_TOKENS), trained.compressor)
-    feeds = _feeds(job.recipe, sources, base, adapter)
-    heldout = _heldout(
-        job.recipe,
-        sources,
-        base=base,
-        step=step,
-        accelerator=accelerator,
-        observer=observer,
-    )
-    return Prepared(job, accelerator, base, model, trained, step, sources, feeds, heldout, dtype)
 
 
 def train(job: Job, observer: Observer) -> Path:
@@ -164,7 +47,7 @@ def train(job: Job, observer: Observer) -> Path:
     prepared = prepare(job, observer)
     output, accelerator = job.output, prepared.accelerator
     if job.fresh and accelerator.is_main_process and output.is_dir():
-        for name in ("checkpoints", "adapter"):
+        for name in ("checkpoints", "adapter", "kept"):
             shutil.rmtree(output / name, ignore_errors=True)
     output.mkdir(parents=True, exist_ok=True)
     optimizer = make_optimizer(prepared.trained, job.recipe.stages[0].optimiser)
@@ -182,123 +65,19 @@ def train(job: Job, observer: Observer) -> Path:
         feeds=prepared.feeds,
         heldout=prepared.heldout,
         folder=output,
-        teachers=TeacherFiles(output / "teacher", device),
+        kept=KeptTensors(output / "kept" / prepared.kept_name, device),
         cost=prepared.cost,
         peak=peak_of(device, prepared.dtype, accelerator.num_processes),
         identity=identity,
         progress=progress,
         observer=observer,
     )
+    if not can_draw():
+        observer.told(MISSING)
     trainer.run()
     if accelerator.is_main_process:
         trainer.adapter.save(output / "adapter")
     return output / "adapter"
-
-
-def _accelerator(job: Job) -> Accelerator:
-    wanted = job.device.strip().lower()
-    on_cpu = wanted == "cpu" or not (torch.cuda.is_available() or torch.backends.mps.is_available())
-    if wanted not in ("auto", "cpu", "mps") and not wanted.startswith("cuda"):
-        raise UsageError(f"--device {job.device} is unknown; use auto, cpu, cuda or mps")
-    if wanted.startswith("cuda") and not torch.cuda.is_available():
-        raise UsageError(
-            f"--device {job.device} needs an NVIDIA GPU that this torch can use and there is none; "
-            "use --device cpu"
-        )
-    precision = job.recipe.precision
-    if precision == "auto":
-        half = cpu_has_bfloat16() if on_cpu else _gpu_has_bfloat16()
-        precision = "bf16" if half else "fp32"
-    # LoRA of a role that a batch does not use gets no gradient from it
-    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-    return Accelerator(
-        cpu=on_cpu,
-        mixed_precision="bf16" if precision == "bf16" else "no",
-        kwargs_handlers=[unused],
-    )
-
-
-def _gpu_has_bfloat16() -> bool:
-    return torch.cuda.is_available() and torch.cuda.get_device_capability()[0] >= 8
-
-
-def _adapter(job: Job, base: Base) -> Adapter:
-    plan = job.recipe.adapter
-    if job.adapter is not None:
-        adapter = load_adapter(job.adapter, base.model)
-        adapter.config = replace(adapter.config, geometry=plan.geometry.build())
-        return adapter.float()
-    config = AdapterConfig(
-        form=plan.form,
-        injected_layers=plan.layers_of(base.layers),
-        key_position_mode=plan.key_position_mode,
-        geometry=plan.geometry.build(),
-        compressor_rank=plan.compressor_rank,
-        decoder_rank=plan.decoder_rank,
-        lora_alpha=plan.lora_alpha,
-        slot_bias=plan.slot_bias,
-        summary_layer=plan.summary_layer,
-        base={"model_id": base.identity.model_id, "weights_sha256": base.identity.weights_sha256},
-    )
-    return Adapter(config, base.model).float()
-
-
-def _feeds(recipe: Recipe, sources: Sequence[Source], base: Base, adapter: Adapter) -> list[Feed]:
-    text, questions = _samplers(sources, base, held=False)
-    whole = TextSampler(sources)
-    digests = ",".join(source.digest for source in sources)
-    feeds = []
-    for index, stage in enumerate(recipe.stages):
-        chosen = whole if stage.context_as_text else text
-        name = f"{recipe.seed}/{index}/{digests}"
-        feeds.append(Feed(stage, name, adapter.config.geometry, chosen, questions))
-    return feeds
-
-
-def _samplers(
-    sources: Sequence[Source], base: Base, held: bool
-) -> tuple[TextSampler | None, QuestionSampler | None]:
-    """Samplers of long text and of questions; None where there is none of the kind."""
-
-    def documents(source: Source) -> Sequence[Any]:
-        return source.held if held else source.training
-
-    long = [s for s in sources if any(not d.questions for d in documents(s))]
-    asked = [s for s in sources if any(d.questions for d in documents(s))]
-    text = TextSampler(long, held) if long else None
-    return text, QuestionSampler(asked, base.tokenizer, held) if asked else None
-
-
-def _heldout(
-    recipe: Recipe,
-    sources: Sequence[Source],
-    *,
-    base: Base,
-    step: TrainingStep,
-    accelerator: Accelerator,
-    observer: Observer,
-) -> HeldOut:
-    text, questions = _samplers(sources, base, held=True)
-    plan = recipe.evaluation
-    geometry = step.model.config.geometry
-    if text is not None and text.longest() <= plan.running_tokens:
-        observer.told(
-            f"held-out documents are shorter than {plan.running_tokens} tokens: not measured"
-        )
-        text = None
-    if all(stage.questions == 0 for stage in recipe.stages):
-        questions = None
-    if text is None and questions is None and plan.samples:
-        observer.told("no held-out documents: nothing is measured while training")
-    return HeldOut(
-        step,
-        plan=plan,
-        geometry=geometry,
-        seed=recipe.seed,
-        text=text,
-        questions=questions,
-        autocast=accelerator.autocast,
-    )
 
 
 def _identity(prepared: Prepared) -> dict[str, Any]:

@@ -29,7 +29,7 @@ class Running:
     Attributes:
         tokens: [T].
         first_target: loss is on tokens from here on; what stands before is only read.
-        evidence: token span in the context that holds the answer; None if unknown.
+        evidence: token span in the context that holds the answer; None if there is no question.
         verbatim: what a teacher reads in place of ``tokens`` [T']: the same targets at the end,
             with the context in the prompt; None if it reads the context and then ``tokens``.
     """
