@@ -52,8 +52,9 @@ _READERS = {
 QUICK_KINDS = frozenset({"text", "pages", "markdown"})
 """Formats whose readers take time in proportion to the size and little memory."""
 
+# A comment is matched in one way only: with ".*?" a row of them would take exponential time.
 _HTML_START = re.compile(
-    rb"\s*(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S
+    rb"\s*(?:<!--(?:(?!-->).)*-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S
 )
 _OLE_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 

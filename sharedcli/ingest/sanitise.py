@@ -36,6 +36,7 @@ MAX_SEQUENCE = 64
 
 _LINE_BREAKS = re.compile("[\v\f\u2028\u2029]|\r\n?")
 _ESC = "\x1b"
+_INTRODUCER = re.compile("[\x1b\x9b]")
 _UNWANTED_CLASS = (
     "\x00-\x08\x0b-\x1f\x7f-\x9f"
     "\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f"
@@ -93,12 +94,10 @@ class StreamSanitiser:
         return "".join(kept)
 
     def _ground(self, text: str, position: int, kept: list[str]) -> int:
-        escape = text.find(_ESC, position)
-        csi = text.find("\x9b", position)
-        found = [at for at in (escape, csi) if at >= 0]
-        end = min(found, default=len(text))
+        introducer = _INTRODUCER.search(text, position)
+        end = introducer.start() if introducer else len(text)
         kept.append(_UNWANTED_RUN.sub("", text[position:end]))
-        if not found:
+        if introducer is None:
             return end
         self._state, self._length = (_ESCAPE if text[end] == _ESC else _CSI), 0
         return end + 1

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sharedcli.ingest.formats import detect, is_document_name, reader_for
+from sharedcli.ingest.formats import HEAD_BYTES, detect, is_document_name, reader_for
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,9 @@ def test_names_in_folders():
     unwanted = ["a.png", "a", "README.jpg", ".pdf", "x.zip", "a.ipynb", "a.doc"]
     assert all(map(is_document_name, wanted))
     assert not any(map(is_document_name, unwanted))
+
+
+@pytest.mark.parametrize("unit", [b"<!-- -->", b"<!--", b" ", b"<!-- --> ", b"-->"])
+def test_a_row_of_comments_takes_no_time(unit):
+    """With a careless expression the first of these would never end."""
+    assert detect((unit * HEAD_BYTES)[:HEAD_BYTES], "") == "pages"

@@ -135,3 +135,9 @@ def test_paths_become_printable(one, other):
 
 def test_ordinary_path_is_unchanged():
     assert printable_path("/tmp/Übersicht – 報告 (1).pdf") == "/tmp/Übersicht – 報告 (1).pdf"
+
+
+@pytest.mark.parametrize("unit", [f"{ESC}[", f"{ESC}]", ESC, "\x9b1", "\r", f"{ESC}]a{BEL}b"])
+def test_many_sequences_take_linear_time(unit):
+    """Searching ahead for each of several introducers would make this quadratic."""
+    assert all(map(is_harmless, sanitise(unit * 200_000)))

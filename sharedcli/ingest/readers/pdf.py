@@ -29,8 +29,9 @@ from sharedcli.ingest.reading import Reading, Section
 
 # From "3 Tr" to the next mode or the end of the graphics state (ISO 32000-1, 9.3.6).
 _INVISIBLE = re.compile(rb"(?<![\d.])3\s+Tr\b(.*?)(?=(?<![\d.])[0-24-7]\s+Tr\b|\bQ\b|\Z)", re.S)
-_SHOWS_TEXT = re.compile(rb"\bT[jJ]\b")
-_MANY_INVISIBLE_BYTES = 64  # fewer hold a blank that some programs hide
+# No closing parenthesis is asked for: without one to find, the search would be quadratic.
+_STRINGS = re.compile(rb"\((?:[^()\\]|\\.)*|<[0-9A-Fa-f\s]*>", re.S)
+_MANY_DISTINCT_BYTES = 10  # some programs hide blanks, whose strings repeat a byte or two
 _MAX_SCANNED_FOR_INVISIBLE = 1 << 20
 _NAMED_PAGES = 5
 
@@ -173,7 +174,7 @@ def _has_invisible_text(page: PageObject) -> bool:
     if contents is None:
         return False
     return any(
-        len(match[1]) > _MANY_INVISIBLE_BYTES and _SHOWS_TEXT.search(match[1])
+        len(set(b"".join(_STRINGS.findall(match[1])))) > _MANY_DISTINCT_BYTES
         for match in _INVISIBLE.finditer(contents.get_data()[:_MAX_SCANNED_FOR_INVISIBLE])
     )
 

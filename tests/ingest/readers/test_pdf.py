@@ -92,7 +92,13 @@ def test_invisible_text_is_mentioned(read, pdf):
 
 
 def test_an_invisible_blank_is_not_mentioned(read, pdf):
-    content = b"BT /F1 9 Tf 72 720 Td (seen) Tj 3 Tr ( ) Tj 0 Tr (" + b"word " * 40 + b") Tj ET"
+    content = (
+        b"BT /F1 9 Tf 72 720 Td (seen) Tj 3 Tr"
+        + b" ( ) Tj" * 40
+        + b" 0 Tr ("
+        + b"word " * 40
+        + b") Tj ET"
+    )
     assert read("blank.pdf", pdf.file(pdf.objects([content]))).warnings == ()
 
 
