@@ -180,26 +180,22 @@ class SharedLLM(nn.Module):
             logits_to_keep: as in ``transformers``: last so many positions, 0 for all.
             role: "decoder", or None for the plain base without its updates.
         """
+        places = _places(tokens, seen, attention_mask)
+        blind = None
+        if injected is not None and injected.joint:
+            sinks = self.config.sink_tokens
+            if seen < sinks or attention_mask is not None:
+                blind = places < sinks
+        start = 0 if injected is None else injected.start.to(tokens.device)[:, None]
         return self.base(  # type: ignore[no-any-return]
             input_ids=tokens,
-            position_ids=self._positions(tokens, injected, seen, attention_mask),
+            position_ids=places + start,
             attention_mask=attention_mask,
             past_key_values=past,
             use_cache=past is not None,
             logits_to_keep=logits_to_keep,
-            shared=LayerCall(self._owner, role, injected),
+            shared=LayerCall(self._owner, role, injected, blind=blind),
         ).logits
-
-    def _positions(
-        self, tokens: Tensor, injected: InjectedKV | None, seen: int, mask: Tensor | None
-    ) -> Tensor:
-        if mask is None or mask.dim() != 2:
-            places = torch.arange(seen, seen + tokens.shape[1], device=tokens.device)[None]
-        else:  # padding takes no place, on whichever side it is
-            places = (mask.long().cumsum(-1) - 1).clamp(min=0)[:, -tokens.shape[1] :]
-        if injected is None:
-            return places
-        return places + injected.start.to(tokens.device)[:, None]
 
     def train(self, mode: bool = True) -> SharedLLM:
         """Switch to training mode, or back.
@@ -240,13 +236,13 @@ class SharedLLM(nn.Module):
 
     @torch.no_grad()
     def _check_rotation(self) -> None:
-        """Refuse a base that rotates in a way of its own: one token at two places shows it."""
+        """Refuse a base that rotates in a way of its own: a token at two places shows it."""
         if self.device.type == "meta":
             return
         place = 3
-        tokens = torch.zeros(1, place + 1, dtype=torch.long)
-        encoded = self.encode(tokens, 1)
-        at_zero, elsewhere = encoded.keys[0, 0, :, 0], encoded.keys[0, 0, :, place]
+        tokens = torch.arange(4)[:, None].expand(4, place + 1)  # some may be padding: all zero
+        keys = self.encode(tokens, 1).keys[0]
+        at_zero, elsewhere = keys[..., 0, :], keys[..., place, :]
         if (at_zero - elsewhere).norm() > 0.1 * at_zero.norm():
             self.detach_hooks()
             raise UsageError(
@@ -285,3 +281,10 @@ def check_window(base: Any, layers: int, tokens: int) -> None:
 def pad_right(sequences: Sequence[Tensor]) -> Tensor:
     """Stack 1-D token tensors to [B, T], zeros behind the shorter ones."""
     return nn.utils.rnn.pad_sequence(list(sequences), batch_first=True)
+
+
+def _places(tokens: Tensor, seen: int, mask: Tensor | None) -> Tensor:
+    """Place of each token in its running text, [1 or B, T]; padding takes none, on either side."""
+    if mask is None or mask.dim() != 2:
+        return torch.arange(seen, seen + tokens.shape[1], device=tokens.device)[None]
+    return (mask.long().cumsum(-1) - 1).clamp(min=0)[:, -tokens.shape[1] :]
