@@ -24,7 +24,7 @@ from sharedcli.ingest.limits import MIB, Limits
 from sharedcli.ingest.process import WorkerProcess, path_bytes
 from sharedcli.ingest.readers.text import decode_certain
 from sharedcli.ingest.reading import Section
-from sharedcli.ingest.sanitise import printable_path
+from sharedcli.ingest.sanitise import printable_path, sanitise_line
 
 STDIN = "-"
 _QUICK_BYTES = 4 * MIB
@@ -78,7 +78,8 @@ class DocumentReader:
                 return self._read_stdin(on_page)
             return self._read_path(str(source), source, Path(source).name, on_page)
         except DocumentError as error:
-            raise type(error)(f"{name}: {error}") from None
+            # Parsers quote the document in their messages.
+            raise type(error)(f"{name}: {sanitise_line(str(error), 300)}") from None
 
     def _read_stdin(self, on_page: OnPage | None) -> Document:
         with tempfile.TemporaryDirectory(prefix="sharedcli-") as folder:

@@ -255,3 +255,12 @@ def test_link_to_itself_is_refused(strict, tmp_path):
     loop.symlink_to(loop)
     with pytest.raises(UnreadableError, match="circle"):
         strict.read(loop)
+
+
+def test_what_a_parser_quotes_is_cleaned(refuse, pdf):
+    locked = pdf.encrypted(pdf.pages("text"), "")
+    quoted = locked.replace(b"/StmF /StdCF", b"/StmF /S\x1b\x07CF")
+    assert quoted != locked
+    message = str(refuse("quote.pdf", quoted))
+    assert "Crypt filter /SCF is missing" in message
+    assert message.isprintable()
