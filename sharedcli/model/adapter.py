@@ -52,6 +52,8 @@ class AdapterConfig:
         compressor_rank, decoder_rank: LoRA rank of each role, 0 for none.
         lora_alpha: LoRA scale times rank.
         slot_bias: learn a logit bias per injected layer and head (joint only).
+        sink_tokens: first tokens of the running text that see no slots, so that they stay the
+            attention sink that the base knows (joint only; see ``model/attention.py``).
         summary_layer: layers that a node's search vector has gone through (the paper: 1).
         base: what the adapter fits: model id and sizes.
         steps: training steps; 0 means untrained.
@@ -70,6 +72,7 @@ class AdapterConfig:
     decoder_rank: int = 0
     lora_alpha: float = 32.0
     slot_bias: bool = False
+    sink_tokens: int = 1
     summary_layer: int = 1
     base: dict[str, Any] = field(default_factory=dict)
     steps: int = 0
@@ -83,7 +86,7 @@ class AdapterConfig:
                     f"adapter {name} {getattr(self, name)!r} is unknown; "
                     f"use one of {', '.join(get_args(choices))}"
                 )
-        for name in ("injected_layers", "summary_layer", "steps", "tokens"):
+        for name in ("injected_layers", "sink_tokens", "summary_layer", "steps", "tokens"):
             if getattr(self, name) < 0:
                 raise UsageError(f"adapter {name} must be 0 or more, not {getattr(self, name)}")
         for name in ("compressor_rank", "decoder_rank"):

@@ -7,6 +7,11 @@ layers are used as they are, the key/value cache holds running text only, and a 
 injection is the stock call to the bit. The compressor's keys and values are taken at the same
 place.
 
+The attention sink: a base dumps surplus attention on the first token of its text, which works
+because that token, seeing only itself, takes on a state of its own kind. A first token that sees
+slots does not, and every layer loses its sink. So the first ``sink_tokens`` of the running text are
+kept from seeing slots; without it the best slots do harm.
+
 Positions: the running text starts where the slots' positions end, so slots always lie in its past.
 A sliding window bounds the running text's view of itself, not its view of the slots.
 """
@@ -42,20 +47,26 @@ def causal(queries: int, keys: int, device: torch.device, shift: int = 0) -> Ten
     return mask.tril(shift)[None, None]
 
 
-def joint_mask(
-    query: Tensor, own_keys: int, mask: Tensor | None, injected: InjectedKV, layer: int
+def joint_mask(  # noqa: PLR0917 - what a mask depends on
+    query: Tensor,
+    own_keys: int,
+    mask: Tensor | None,
+    injected: InjectedKV,
+    layer: int,
+    blind: Tensor | None = None,
 ) -> Tensor | None:
     """Widen the layer's ``mask`` by the slots' columns; None if everything may be seen.
 
     No mask means what it means to the stock function: one query sees all keys; several see causally
     from the first key on (keys beyond the queries are the unused rest of a static cache).
+    ``blind`` [B, T] names queries that see no slot: the attention sink.
 
     Returns a mask broadcastable to [B, H, T, S + own_keys]: boolean, or additive where the stock
     mask is additive or a bias is learned.
     """
     length, device = query.shape[2], query.device
     bias = None if injected.bias is None else injected.bias[layer]
-    if length == 1 and mask is None and injected.valid is None and bias is None:
+    if length == 1 and mask is None and injected.valid is None and bias is None and blind is None:
         return None
     if mask is None:
         mask = causal(length, own_keys, device, own_keys if length == 1 else 0)
@@ -63,6 +74,8 @@ def joint_mask(
         seen = torch.ones(1, 1, length, injected.slots, dtype=torch.bool, device=device)
     else:
         seen = injected.valid[:, None, None, :].expand(-1, 1, length, -1)
+    if blind is not None:
+        seen = seen & ~blind[:, None, :, None]
     batch = max(mask.shape[0], seen.shape[0])
     mask, seen = mask.expand(batch, -1, length, -1), seen.expand(batch, -1, length, -1)
     if mask.dtype == torch.bool and bias is None:
@@ -103,14 +116,15 @@ def _with_injection(name: str, stock: AttentionFunction) -> AttentionFunction:
         if shared is not None and shared.collect is not None:
             shared.collect.take(layer, key, value)
         call = stock
-        if injected is not None and injected.joint and injected.reaches(layer):
+        if shared and injected and injected.joint and injected.reaches(layer):
+            own_keys, blind, window = key.shape[2], shared.blind, kwargs.get("sliding_window")
             if name != FLASH:
-                attention_mask = joint_mask(query, key.shape[2], attention_mask, injected, layer)
-            elif injected.bias is None and kwargs.get("sliding_window") is None:
+                attention_mask = joint_mask(query, own_keys, attention_mask, injected, layer, blind)
+            elif injected.bias is None and blind is None and window is None:
                 attention_mask = _flash_mask(key, attention_mask, injected)
-            else:  # flash attention knows neither a bias nor a window that spares the slots
-                own = _full_mask(query, key, attention_mask, kwargs.get("sliding_window"))
-                attention_mask = joint_mask(query, key.shape[2], own, injected, layer)
+            else:  # flash attention knows no bias, no sink, and no window that spares the slots
+                own = _full_mask(query, key, attention_mask, window)
+                attention_mask = joint_mask(query, own_keys, own, injected, layer, blind)
                 call = sdpa_attention_forward
             key = _joined(key, injected.keys[layer])
             value = _joined(value, injected.values[layer])

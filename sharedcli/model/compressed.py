@@ -15,12 +15,14 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-KeyPositionMode = Literal["chunk_only", "local_plus_chunk", "local_only", "document"]
+KeyPositionMode = Literal["chunk_only", "local_plus_chunk", "local_only", "slot_order", "document"]
 """Where slot keys stand (method paper, section 3.3, and where its code departs from it):
 
 - ``chunk_only``: all slots of chunk i at position i (the paper);
 - ``local_plus_chunk``: place in the encoded node plus i (the released code's intent);
 - ``local_only``: place in the encoded node (the released code's effect);
+- ``slot_order``: slots one after the other, as if they were all the text there is (not in the
+  paper);
 - ``document``: the token's own place in the context (true positions; not in the paper).
 """
 
@@ -68,6 +70,10 @@ class CompressedKV:
             return self.chunk, self.chunks
         if mode == "document":
             return self.place, self.tokens
+        if mode == "slot_order":
+            order = torch.arange(self.slots, device=self.chunk.device).expand_as(self.chunk)
+            shown = order if self.valid is None else order.masked_fill(~self.valid, -1)
+            return order, shown.amax(-1) + 1 if self.slots else torch.zeros_like(self.chunks)
         keys = self.local if mode == "local_only" else self.local + self.chunk
         shown = keys if self.valid is None else keys.masked_fill(~self.valid, -1)
         return keys, shown.amax(dim=-1) + 1 if self.slots else torch.zeros_like(self.chunks)

@@ -75,9 +75,11 @@ class LayerCall:
         role: whose low-rank updates act; None for the base without updates.
         injected: slots to read, or None.
         collect: where to keep keys and values, or None.
+        blind: queries that do not see the slots, [B, T]; None if all do.
     """
 
     owner: object
     role: Role | None = None
     injected: InjectedKV | None = None
     collect: KVCollector | None = None
+    blind: Tensor | None = None

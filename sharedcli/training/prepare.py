@@ -193,6 +193,7 @@ def _adapter(job: Job, base: Base) -> Adapter:
         decoder_rank=plan.decoder_rank,
         lora_alpha=plan.lora_alpha,
         slot_bias=plan.slot_bias,
+        sink_tokens=plan.sink_tokens,
         summary_layer=plan.summary_layer,
         base={"model_id": base.identity.model_id, "weights_sha256": base.identity.weights_sha256},
     )

@@ -52,13 +52,14 @@ class AdapterPlan:
 
     form: Literal["joint", "cross"] = "joint"
     injected_layers: float = 0.4
-    key_position_mode: Literal["chunk_only", "local_plus_chunk", "local_only", "document"] = (
-        "chunk_only"
-    )
+    key_position_mode: Literal[
+        "chunk_only", "local_plus_chunk", "local_only", "slot_order", "document"
+    ] = "chunk_only"
     compressor_rank: int = 16
     decoder_rank: int = 16
     lora_alpha: float = 32.0
     slot_bias: bool = False
+    sink_tokens: int = 1
     summary_layer: int = 1
     geometry: GeometryPlan = field(default_factory=GeometryPlan)
 

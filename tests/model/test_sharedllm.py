@@ -82,7 +82,7 @@ def test_ratio_one_at_true_places_is_full_attention_in_the_injected_layers(
     any_base: Any, layers: int
 ) -> None:
     base, context, text = any_base.model, ids(13), ids(7, 1)
-    options = {"injected_layers": layers, "key_position_mode": "document"}
+    options = {"injected_layers": layers, "key_position_mode": "document", "sink_tokens": 0}
     with attached(base, **options) as model:
         injected = model.prepare(whole_chunk(model, context))
         found = layer_outputs(base, lambda: model(text[None], injected))
@@ -101,7 +101,7 @@ def test_ratio_one_at_true_places_is_full_attention_in_the_injected_layers(
 def test_scaled_rotations_give_full_attention_too(scaling: dict[str, Any]) -> None:
     base = small_base(rope_parameters=scaling, max_position_embeddings=64)
     context, text = ids(13), ids(7, 1)
-    with attached(base, injected_layers=3, key_position_mode="document") as model:
+    with attached(base, injected_layers=3, key_position_mode="document", sink_tokens=0) as model:
         logits = model(text[None], model.prepare(whole_chunk(model, context)))
     expected = base(torch.cat((context, text))[None]).logits[:, 13:]
     assert greatest(logits, expected) < 1e-4
@@ -111,7 +111,7 @@ def test_a_tree_of_ratio_one_reaches_full_attention_in_the_first_layer() -> None
     """Nodes are read on their own, so only the first layer's slots have the whole context's."""
     base, context, text = small_base(), ids(16), ids(7, 1)
     geometry = TreeGeometry(16, 1, 8)
-    options = {"injected_layers": 1, "key_position_mode": "document", "geometry": geometry}
+    options = {"injected_layers": 1, "key_position_mode": "document", "sink_tokens": 0, "geometry": geometry}
     with attached(base, **options) as model:
         injected = model.prepare(compress(model, context))
         found = layer_outputs(base, lambda: model(text[None], injected))
@@ -307,13 +307,31 @@ def test_what_trains_gets_a_gradient_and_the_base_none(form: Any) -> None:
     assert all(parameter.grad is None for parameter in base.parameters())
 
 
+def test_the_sink_sees_no_slots_in_prefill_decoding_and_padding() -> None:
+    base, text = small_base(), ids(6)[None]
+    with attached(base, sink_tokens=2, injected_layers=4) as model:
+        injected = model.prepare(compress(model, ids(40)))
+        plain = model(text)
+        read = model(text, injected)
+        assert greatest(read[:, :2], model(text, replace(injected, keys=()))[:, :2]) < 1e-9
+        assert greatest(read[:, 2:], plain[:, 2:]) > 1e-3
+        cache = DynamicCache(config=base.config)
+        steps = [
+            model(text[:, i : i + 1], injected, past=cache, seen=i) for i in range(text.shape[1])
+        ]
+        assert greatest(torch.cat(steps, 1), read) < 1e-9
+        padded = torch.nn.functional.pad(text, (3, 0))
+        mask = torch.tensor([[0, 0, 0, *[1] * 6]])
+        assert greatest(model(padded, injected, attention_mask=mask)[:, 3:], read) < 1e-9
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_an_adapter_learns_to_read_its_slots(form: Any) -> None:
     """The text alone cannot tell what follows: only the right context can."""
     base = small_base(num_hidden_layers=2, dtype=torch.float32)
     answers = [ids(8, seed) for seed in range(8)]
     contexts = [answer.repeat_interleave(2) for answer in answers]
-    text = torch.full((8, 1), 95)
+    text = torch.full((8, 2), 95)  # the first is the sink, which sees no slot
     wanted = torch.stack([answer[0] for answer in answers])
     with attached(base, form=form, decoder_rank=8, compressor_rank=8) as model:
         model.adapter.float()
