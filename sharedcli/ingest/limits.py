@@ -25,7 +25,8 @@ class Limits:
         seconds: longest wait for the next page, and the fixed part of the total, in seconds.
         seconds_per_mib: what each MiB of the file adds to the total, in seconds.
         total_seconds: the total never exceeds this, whatever the size.
-        page_seconds: processor time for one page of a PDF; a page that needs more is left out.
+        page_seconds: processor time for one page of a PDF; a page that needs more is left out,
+            and a document with more than two such pages is refused.
         memory_bytes: address space of the worker process (not enforced on Windows and macOS).
         file_bytes: largest file that is opened.
         text_chars: most characters of text that one document may hold.

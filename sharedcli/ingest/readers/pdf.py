@@ -34,6 +34,7 @@ _STRINGS = re.compile(rb"\((?:[^()\\]|\\.)*|<[0-9A-Fa-f\s]*>", re.S)
 _MANY_DISTINCT_BYTES = 10  # some programs hide blanks, whose strings repeat a byte or two
 _MAX_SCANNED_FOR_INVISIBLE = 1 << 20
 _NAMED_PAGES = 5
+_MAX_SLOW_PAGES = 2  # an honest document has a map or two; more are a trap
 
 
 class _PageTimeoutError(BaseException):
@@ -99,6 +100,11 @@ def _sections(reader: PdfReader, total: int, limits: Limits, reading: Reading) -
                     notes.invisible.append(number)
         except _PageTimeoutError:
             notes.slow.append(number)
+            if len(notes.slow) > _MAX_SLOW_PAGES:
+                raise LimitError(
+                    f"takes too long to read: {_pages(notes.slow)} each needed more than "
+                    f"{limits.page_seconds:g} s; simplify it"
+                ) from None
         except MemoryError:
             raise
         except Exception as error:

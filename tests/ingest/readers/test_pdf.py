@@ -120,6 +120,17 @@ def test_slow_page_is_left_out(tmp_path, pdf):
     assert document.warnings == ("page 2 of 2 took too long and left out",)
 
 
+def test_many_slow_pages_are_a_trap(tmp_path, pdf):
+    slow = b"BT /F1 9 Tf (x) Tj ET\n" * 400_000
+    path = tmp_path / "trap.pdf"
+    path.write_bytes(pdf.file(pdf.objects([pdf.text_content("quick"), *[slow] * 20])))
+    with (
+        DocumentReader(Limits(page_seconds=0.2)) as reader,
+        pytest.raises(LimitError, match=r"pages 2, 3, 4 each needed more than 0\.2 s"),
+    ):
+        reader.read(path)
+
+
 def test_junk_before_the_header(read, pdf):
     assert "text" in read("mail.pdf", b"\r\nHTTP junk\r\n" + pdf.pages("text")).text
 
