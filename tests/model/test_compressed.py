@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 import torch
 
-from sharedcli.model.compressed import CompressedKV
+from sharedcli.model.compressed import CompressedKV, KeyPositionMode
 
 
 def context(chunks: int, slots: int = 2, seed: int = 0) -> CompressedKV:
@@ -33,6 +35,7 @@ def test_positions_of_keys_and_of_what_follows() -> None:
         "local_only": ([0, 4, 0, 4, 0, 4], 5),
         "local_plus_chunk": ([0, 4, 1, 5, 2, 6], 7),
         "document": ([0, 4, 8, 12, 16, 20], 24),
+        "slot_order": ([0, 1, 2, 3, 4, 5], 6),
     }
     for mode, (keys, end) in expected.items():
         found, following = slots.positions(mode)  # type: ignore[arg-type]
@@ -58,7 +61,7 @@ def test_a_batch_pads_shorter_contexts_on_the_right() -> None:
     assert torch.equal(batch.keys[:, 0], long.keys[:, 0])
     assert torch.equal(batch.values[:, 1, :, :2], short.values[:, 0])
     assert not batch.keys[:, 1, :, 2:].any()
-    for mode in ("chunk_only", "local_only", "local_plus_chunk", "document"):
+    for mode in get_args(KeyPositionMode):
         ends = batch.positions(mode)[1]
         for row, single in enumerate((long, short, none)):
             assert ends[row] == single.positions(mode)[1][0], mode
@@ -76,7 +79,7 @@ def test_a_padded_batch_cannot_be_joined() -> None:
 def test_an_empty_context() -> None:
     empty = CompressedKV.empty(3, 2, 4, torch.device("cpu"), torch.float64)
     assert (empty.layers, empty.slots) == (3, 0)
-    for mode in ("chunk_only", "local_only", "local_plus_chunk", "document"):
+    for mode in get_args(KeyPositionMode):
         assert empty.positions(mode)[1].tolist() == [0]
     batch = CompressedKV.batch([context(1), empty])
     assert batch.valid is not None

@@ -31,6 +31,7 @@ from sharedcli.tree.geometry import TreeGeometry
 
 FORMS = ("joint", "cross")
 MODES = ("chunk_only", "local_plus_chunk", "local_only", "document")
+ALL_MODES = (*MODES, "slot_order")
 SCALINGS: list[dict[str, Any]] = [
     {"rope_type": "linear", "factor": 4.0, "rope_theta": 1e4},
     {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 8, "rope_theta": 1e4},
@@ -111,7 +112,12 @@ def test_a_tree_of_ratio_one_reaches_full_attention_in_the_first_layer() -> None
     """Nodes are read on their own, so only the first layer's slots have the whole context's."""
     base, context, text = small_base(), ids(16), ids(7, 1)
     geometry = TreeGeometry(16, 1, 8)
-    options = {"injected_layers": 1, "key_position_mode": "document", "sink_tokens": 0, "geometry": geometry}
+    options = {
+        "injected_layers": 1,
+        "key_position_mode": "document",
+        "sink_tokens": 0,
+        "geometry": geometry,
+    }
     with attached(base, **options) as model:
         injected = model.prepare(compress(model, context))
         found = layer_outputs(base, lambda: model(text[None], injected))
@@ -120,7 +126,7 @@ def test_a_tree_of_ratio_one_reaches_full_attention_in_the_first_layer() -> None
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", ALL_MODES)
 @pytest.mark.parametrize("chunks", [1, 127, 128, 300])
 def test_reading_at_once_equals_reading_all_but_one_token_and_then_that(
     form: Any, mode: Any, chunks: int
@@ -185,7 +191,7 @@ def test_in_the_papers_mode_a_slot_does_not_know_its_place_in_the_chunk() -> Non
 
 @pytest.mark.parametrize("architecture", ["Llama", "Mistral", "Qwen2", "Qwen3"])
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", ALL_MODES)
 def test_a_batch_of_different_contexts_equals_single_ones(
     architecture: str, form: Any, mode: Any
 ) -> None:
@@ -309,7 +315,7 @@ def test_what_trains_gets_a_gradient_and_the_base_none(form: Any) -> None:
 
 def test_the_sink_sees_no_slots_in_prefill_decoding_and_padding() -> None:
     base, text = small_base(), ids(6)[None]
-    with attached(base, sink_tokens=2, injected_layers=4) as model:
+    with attached(base, sink_tokens=2) as model:
         injected = model.prepare(compress(model, ids(40)))
         plain = model(text)
         read = model(text, injected)
