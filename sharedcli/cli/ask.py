@@ -29,6 +29,8 @@ def ask(
 ) -> None:
     """Ask about the indexed documents. The answer streams to stdout, its sources to stderr."""
     if question == "-":
+        if sys.stdin.isatty():
+            session.terminal.aside("type the question, then Ctrl-D")
         question = sys.stdin.read(_QUESTION_CHARS)
     if not question.strip():
         raise UsageError('the question is empty; ask like: sharedcli ask "What is ...?"')

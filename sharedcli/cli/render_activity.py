@@ -92,11 +92,13 @@ class Activity:
         if self._progress is None:
             self._progress = self._start()
         task = self._progress.tasks[0]
+        task.total = total  # ``update`` cannot make a known total unknown
+        task.fields.update(unit=unit, amount=amount, speed=speed)
         if text != self._text:
             self._text = text
-            self._progress.reset(task.id, description=clean(text, 60))
-        task.total = total  # ``update`` cannot make a known total unknown
-        self._progress.update(task.id, completed=done, unit=unit, amount=amount, speed=speed)
+            self._progress.reset(task.id, completed=int(done), description=clean(text, 60))
+        else:
+            self._progress.update(task.id, completed=done)
 
     def line(self, text: Text) -> None:
         """Print a line that stays, above the moving one."""

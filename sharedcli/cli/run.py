@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from types import FrameType
@@ -22,6 +23,7 @@ import typer
 
 from sharedcli.cli.flags import ClosedPipe
 from sharedcli.errors import OutOfMemoryError, SharedCLIError
+from sharedcli.ingest.sanitise import sanitise
 
 INTERRUPTED = 130
 TERMINATED = 143
@@ -36,87 +38,97 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command and return the exit code; never raises but for a termination signal."""
     _prepare_streams()
     _catch_termination()
-    before = list(arguments[: arguments.index("--")] if "--" in arguments else arguments)
-    as_json = "--json" in before
+    end = list(arguments).index("--") if "--" in arguments else len(arguments)
+    wanted = _Wanted(frozenset(arguments[:end]))
     try:
-        code = _run(arguments, as_json, debug="--debug" in before)
+        code = _run(arguments, wanted)
         sys.stdout.flush()
         return code
     except (ClosedPipe, BrokenPipeError):
         return 0
-    except OSError as error:  # the disk behind stdout is full, say
-        return _failed("OSError", f"cannot write the output: {error.strerror or error}", 1, False)
+    except OSError as error:
+        return wanted.failed("OSError", _system(error), 1)
     finally:
         _silence_closed_streams()
 
 
-def _run(arguments: Sequence[str], as_json: bool, debug: bool) -> int:
+class _Wanted:
+    """How to tell of a failure, which may come before the arguments are understood."""
+
+    def __init__(self, words: frozenset[str]) -> None:
+        self._json = "--json" in words
+        self._color = "never" if "--no-color" in words else "auto"
+        self.debug = "--debug" in words or bool(os.environ.get("SHAREDCLI_DEBUG"))
+
+    def failed(self, kind: str, message: str, code: int) -> int:
+        """Tell of a failure on stderr, and with --json on stdout; return ``code``."""
+        from sharedcli.cli.render import Terminal
+        from sharedcli.cli.session import SCHEMA_VERSION, json_line
+
+        if self.debug and sys.exc_info()[0] is not None and code != INTERRUPTED:
+            sys.stderr.write(sanitise(traceback.format_exc()))
+        if self._json:
+            error = {"type": kind, "message": message, "exit_code": code}
+            with suppress(OSError):
+                sys.stdout.write(json_line({"schema_version": SCHEMA_VERSION, "error": error}))
+        terminal = Terminal(self._color, os.environ)
+        with suppress(OSError):
+            if code == INTERRUPTED:
+                terminal.aside(message)
+            else:
+                terminal.error(message)
+        return code
+
+
+def _run(arguments: Sequence[str], wanted: _Wanted) -> int:
     from sharedcli.cli.app import app
 
     try:
         result = app(list(arguments), prog_name="sharedcli", standalone_mode=False)
         code = result if isinstance(result, int) else 0
         if code == INTERRUPTED:
-            return _failed("Interrupted", "interrupted", INTERRUPTED, as_json)
+            return wanted.failed("Interrupted", "interrupted", INTERRUPTED)
         return code
+    except SystemExit as error:
+        if error.code == 1:  # Typer and Rich end like this when the reader of the help has gone
+            raise ClosedPipe from None
+        raise
     except (ClosedPipe, BrokenPipeError):
         raise
+    except OSError as error:
+        return wanted.failed("OSError", _system(error), 1)
     except _ArgumentError as error:
-        return _wrong_usage(error, as_json)
+        return _wrong_usage(error, wanted)
     except SharedCLIError as error:
-        if debug:
-            _traceback()
-        return _failed(type(error).__name__, str(error), error.exit_code, as_json)
+        return wanted.failed(type(error).__name__, str(error), error.exit_code)
     except MemoryError:
-        message = "not enough memory; try --chunk-tokens 512, or --load-in-4bit"
-        return _failed("OutOfMemoryError", message, OutOfMemoryError.exit_code, as_json)
+        message = "there is not enough memory; try --chunk-tokens 512, or --load-in-4bit"
+        return wanted.failed("OutOfMemoryError", message, OutOfMemoryError.exit_code)
     except (typer.Abort, EOFError):
-        return _failed("Aborted", "aborted; nothing was changed", 1, as_json)
+        return wanted.failed("Aborted", "aborted; nothing was changed", 1)
     except Exception as error:
-        if debug:
-            _traceback()
-        hint = "" if debug else "; run it again with --debug and report what it shows"
+        hint = "" if wanted.debug else "; run it again with --debug and report what it shows"
         message = f"unexpected {type(error).__name__}: {error}{hint}"
-        return _failed(type(error).__name__, message, 1, as_json)
+        return wanted.failed(type(error).__name__, message, 1)
 
 
-def _wrong_usage(error: Exception, as_json: bool) -> int:
+def _system(error: OSError) -> str:
+    """Why the system refused. The store explains its own files, so the rest is mostly output."""
+    reason = error.strerror or str(error)
+    if error.filename is not None:
+        return f"{error.filename}: {reason}; check the path and who may use it"
+    return f"the output cannot be written: {reason}; give it another place"
+
+
+def _wrong_usage(error: Exception, wanted: _Wanted) -> int:
     """Typer's errors about arguments, in our form."""
-    message = str(getattr(error, "format_message", error.__str__)()).strip()
+    message = str(getattr(error, "format_message", error.__str__)()).strip().rstrip(".")
     code = int(getattr(error, "exit_code", 2))
-    context = getattr(error, "ctx", None)
-    if type(error).__name__ == "NoArgsIsHelpError":
-        sys.stderr.write(message + "\n" if message else "")
+    if type(error).__name__ == "NoArgsIsHelpError":  # the help has been printed
         return code
+    context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "sharedcli"
-    message = message.rstrip(".")
-    return _failed("UsageError", f"{message}; see `{path} --help`", code, as_json)
-
-
-def _failed(kind: str, message: str, code: int, as_json: bool) -> int:
-    from sharedcli.cli.render import Terminal
-    from sharedcli.cli.session import SCHEMA_VERSION, json_line
-
-    if as_json:
-        error = {"type": kind, "message": message, "exit_code": code}
-        with suppress(OSError):
-            sys.stdout.write(json_line({"schema_version": SCHEMA_VERSION, "error": error}))
-    color = "never" if "--no-color" in sys.argv else os.environ.get("SHAREDCLI_COLOR", "auto")
-    terminal = Terminal(color, os.environ)
-    with suppress(OSError):
-        if code in (INTERRUPTED,):
-            terminal.aside(message)
-        else:
-            terminal.error(message)
-    return code
-
-
-def _traceback() -> None:
-    import traceback
-
-    from sharedcli.ingest.sanitise import sanitise
-
-    sys.stderr.write(sanitise(traceback.format_exc()))
+    return wanted.failed("UsageError", f"{message}; see `{path} --help`", code)
 
 
 def _prepare_streams() -> None:

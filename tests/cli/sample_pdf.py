@@ -47,7 +47,7 @@ def _label(number: int) -> str:
 def _content(page: str, label: str) -> bytes:
     lines: list[str] = []
     for paragraph in page.split("\n"):
-        lines += textwrap.wrap(paragraph, _COLUMNS) or [""]
+        lines += textwrap.wrap(paragraph, _COLUMNS, break_on_hyphens=False) or [""]
     top = _HEIGHT - _MARGIN
     shown = [f"BT /F1 {_SIZE} Tf {_LEADING} TL {_MARGIN} {top} Td"]
     shown += [f"({_escaped(line)}) Tj T*" for line in lines]

@@ -1,0 +1,178 @@
+"""``sharedcli ask``."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sharedcli.answer.answer import Answer, Evidence, OpenedChunk, Timings, Usage
+from sharedcli.answer.citations import Citation
+from sharedcli.engine.engine import Engine
+
+Cli = Callable[..., Any]
+QUESTION = "How many litres of colza oil did the lamp burn?"
+
+
+def _answer(*pieces: str, **changes: Any) -> Answer:
+    citation = Citation("report.pdf", "0123456789ab", "Report", 12, "iv", "Oil rose.", 0.5)
+    fields: dict[str, Any] = {
+        "question": "What rose?",
+        "found": True,
+        "sources": (citation,),
+        "evidence": Evidence(2, 64, 512, (OpenedChunk("report.pdf", 0, 0.5, ((1, 0),)),)),
+        "usage": Usage(100, 64, 512, len(pieces)),
+        "timings": Timings(load=1.0, search=0.1),
+        "model": "tiny",
+        "adapter": "none",
+        "_pieces": lambda: iter(pieces),
+    }
+    return Answer(**{**fields, **changes})
+
+
+@pytest.fixture
+def answers(library: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Answer], None]:
+    """Let the engine give a certain answer."""
+
+    def give(answer: Answer) -> None:
+        monkeypatch.setattr(Engine, "ask", lambda *_a, **_o: answer)
+
+    return give
+
+
+def test_answer_on_stdout_and_everything_else_on_stderr(library: Path, cli: Cli) -> None:
+    result = cli("ask", QUESTION)
+    assert result.code == 0
+    assert result.out.endswith("\n")
+    assert "Sources" not in result.out
+    assert "notes.txt" in result.err
+    assert "colza oil" in result.err
+    assert " verbatim" in result.err
+    assert "no trained adapter" in result.err
+    quiet = cli("ask", QUESTION, "-q")
+    assert (quiet.code, quiet.out, quiet.err) == (0, result.out, "")
+
+
+def test_json_has_the_whole_answer(library: Path, cli: Cli) -> None:
+    plain = cli("ask", QUESTION)
+    result = cli("ask", QUESTION, "--json")
+    assert result.code == 0
+    found = result.json
+    assert set(found) == {
+        "schema_version",
+        "question",
+        "answer",
+        "found",
+        "citations",
+        "evidence",
+        "usage",
+        "timings",
+        "model",
+        "adapter",
+    }
+    assert found["schema_version"] == 1
+    assert found["question"] == QUESTION
+    assert found["found"] is True
+    assert found["answer"] == plain.out.strip()
+    best = found["citations"][0]
+    assert (best["doc"], best["page"], best["verbatim"]) == ("notes.txt", 1, True)
+    assert "colza oil" in best["quote"]
+    assert best["score"] > 0
+    assert found["usage"]["prompt_tokens"] > 0
+    assert 0 < found["usage"]["answer_tokens"] <= 8
+    assert set(found["timings"]) == {
+        "load",
+        "search",
+        "inject",
+        "first_token",
+        "decode",
+        "total",
+    }
+    assert found["adapter"] == "none"
+
+
+def test_injection_is_told(library: Path, cli: Cli) -> None:
+    result = cli("ask", QUESTION, "--inject", "always", "--budget", "64")
+    assert result.code == 0
+    assert "slots for" in result.err
+    found = cli("ask", QUESTION, "--inject", "always", "--passages", "0", "--json").json
+    assert found["evidence"]["passages"] == 0
+    assert found["usage"]["slots"] > 0
+    assert found["evidence"]["chunks"][0]["nodes"]
+
+
+def test_documents_can_be_chosen(library: Path, cli: Cli) -> None:
+    for selector in ("notes.txt", "notes*", "./notes.txt"):
+        found = cli("ask", "How strong was the wind?", "--doc", selector, "--json")
+        assert {one["doc"] for one in found.json.get("citations", [])} <= {"notes.txt"}
+
+
+def test_not_found_is_4(library: Path, cli: Cli) -> None:
+    result = cli("ask", "zyzzyva quokka?")
+    assert (result.code, result.out) == (4, "")
+    assert result.err.splitlines()[-1].startswith("not found: ")
+    as_json = cli("ask", "zyzzyva quokka?", "--json")
+    assert as_json.code == 4
+    assert (as_json.json["found"], as_json.json["answer"]) == (False, "")
+
+
+def test_question_from_stdin(library: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(QUESTION + "\n"))
+    found = cli("ask", "-", "--json").json
+    assert found["question"].strip() == QUESTION
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    assert cli("ask", "-").code == 2
+
+
+def test_printed_labels_and_evidence(answers: Callable[[Answer], None], cli: Cli) -> None:
+    answers(_answer(" Oil", " rose."))
+    result = cli("ask", "What rose?")
+    assert result.out == "Oil rose.\n"
+    assert "Sources  report.pdf" in result.err
+    assert "p. 12 (printed iv)" in result.err
+    assert "2 passages verbatim · 64 slots for 512 tokens of 1 chunk" in result.err
+
+
+def test_an_empty_answer_is_one_line(answers: Callable[[Answer], None], cli: Cli) -> None:
+    answers(_answer())
+    assert cli("ask", "What rose?").out == "\n"
+
+
+def test_no_control_byte_reaches_the_terminal(answers: Callable[[Answer], None], cli: Cli) -> None:
+    bad = "\x1b[31mred\x1b]0;title\x07 \x9b1m\u202eevil [bold]x[/bold]"
+    citation = Citation(bad, "0" * 12, bad, 1, bad, bad, 0.5)
+    for arguments in ((), ("--json",), ("--no-color",)):
+        answers(_answer("a\x1b", "[31mb\x1b]52;c;", "eA==\x07c", sources=(citation,)))
+        result = cli("ask", "What rose?", *arguments)
+        assert result.code == 0
+        shown = result.out + result.err
+        assert not set(shown) & set("\x1b\x07\x9b\u202e")
+        assert "[bold]x[/bold]" in shown
+    answers(_answer("a\x1b", "[31mb\x1b]52;c;", "eA==\x07c"))
+    assert cli("ask", "What rose?").out == "abc\n"
+
+
+def test_an_error_while_answering_ends_the_line(
+    answers: Callable[[Answer], None], cli: Cli
+) -> None:
+    def broken() -> Any:
+        yield "half an"
+        raise MemoryError
+
+    answers(_answer(_pieces=broken))
+    result = cli("ask", "What rose?")
+    assert (result.code, result.out) == (15, "half an\n")
+
+
+def test_files_of_the_same_name_are_told_apart(answers: Callable[[Answer], None], cli: Cli) -> None:
+    sources = tuple(
+        Citation(doc, "0" * 12, "t", 3, None, "quote", 0.5) for doc in ("a/x.pdf", "b/x.pdf")
+    )
+    answers(_answer("Yes.", sources=sources))
+    err = cli("ask", "What rose?").err
+    assert "a/x.pdf, p. 3" in err
+    assert "b/x.pdf, p. 3" in err
