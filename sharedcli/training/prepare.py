@@ -107,6 +107,7 @@ def prepare(job: Job, observer: Observer) -> Prepared:
         offline=job.offline,
         cache=cache,
     )
+    keep_differentiable(base.model)
     with accelerator.main_process_first():
         sources = open_sources(
             job.data,
@@ -149,6 +150,20 @@ def prepare(job: Job, observer: Observer) -> Prepared:
         dtype=dtype,
         kept_name=hashlib.sha256(begun.encode()).hexdigest()[:16],
     )
+
+
+def keep_differentiable(model: Any) -> None:
+    """Have four-bit layers take gradients on a CPU.
+
+    In evaluation mode bitsandbytes packs their weights into a form whose product has no backward
+    pass: gradients through it would be silently wrong. Reading the state unpacks what is packed;
+    layers in training mode are not packed again.
+    """
+    packing = [m for m in model.modules() if type(m).__name__ == "Linear4bit"]
+    if packing:
+        model.state_dict()
+    for module in packing:
+        module.training = True
 
 
 def _accelerator(job: Job) -> Accelerator:

@@ -32,6 +32,7 @@ from sharedcli.training.token_files import (
 
 Tell = Callable[[str], None]
 _DATA_SUFFIXES = (".jsonl", ".ndjson")
+_DATA_PATTERNS = ("*.jsonl", "*.ndjson")
 
 
 @dataclass(frozen=True)
@@ -109,9 +110,9 @@ def _find(paths: Sequence[str | Path], rules: Sequence[DataRule]) -> list[_Data]
     found: list[_Data] = []
     for path in (one for given in paths for one in _matches(given)):
         if path.is_dir():
-            for inner in sorted(p for p in path.iterdir() if p.suffix in _DATA_SUFFIXES):
-                found.append(_Data(inner, (), _rule(inner, rules), True))
-            files = tuple(find_files([path]))
+            for inner in find_files([path], include=_DATA_PATTERNS):
+                found.append(_Data(inner.path, (), _rule(inner.path, rules), True))
+            files = tuple(find_files([path], exclude=_DATA_PATTERNS))
             if files:
                 found.append(_Data(path, files, _rule(path, rules), False))
         elif path.suffix in _DATA_SUFFIXES:
