@@ -90,6 +90,7 @@ class TrainingView(Observer):
 
     def finished(self, folder: Path) -> None:
         """Say where the adapter is."""
+        self.close()
         if self._session.json:
             self._session.emit({"event": "finished", "adapter": str(folder)})
         else:

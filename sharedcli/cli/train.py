@@ -113,10 +113,9 @@ def _run(session: Session, job: Any) -> None:
 
     view = TrainingView(session)
     try:
-        folder = run_training(job, view)
+        run_training(job, view)
     finally:
         view.close()
-    view.finished(folder)
 
 
 def _estimate(session: Session, job: Any) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -56,6 +57,9 @@ class Observer:
 
     def saved(self, path: Path) -> None:
         """A checkpoint was written."""
+
+    def finished(self, folder: Path) -> None:
+        """The trained adapter was written into ``folder``."""
 
 
 class Trainer:
@@ -110,7 +114,8 @@ class Trainer:
             OutOfMemoryError: a step does not fit.
             SharedCLIError: too many steps in a row without a usable loss.
         """
-        with self._interruption, Metrics(self._folder, self.progress.steps) as metrics:
+        writes = self._accelerator.is_main_process
+        with self._interruption, Metrics(self._folder, self.progress.steps, writes) as metrics:
             try:
                 if self.progress.measured_step < 0:
                     self._measure(metrics)
@@ -166,13 +171,13 @@ class Trainer:
         self, stage: Stage, budget: Budget, share: float, prefetch: Prefetch
     ) -> dict[str, Any]:
         """One optimiser step; the gradients of ``accumulate`` batches are summed."""
-        sums = {"total": 0.0, "next_token": 0.0, "distillation": 0.0}
-        tokens, targets, work = 0, 0, 0.0
+        names = ("total", "next_token", "distillation")
+        sums = dict.fromkeys((*names, "tokens", "targets", "work"), 0.0)
         for micro in range(stage.accumulate):
             batch = prefetch.get(self._coming(stage, budget, share, micro))
-            tokens += batch.size
-            targets += int((batch.labels >= 0).sum())
-            work += self._cost.flops(batch)
+            sums["tokens"] += batch.size
+            sums["targets"] += int((batch.labels >= 0).sum())
+            sums["work"] += self._cost.flops(batch)
             for name, value in self._backward(stage, batch, micro).items():
                 sums[name] += float(value) / stage.accumulate
         factor = rate_factor(share, stage.optimiser)
@@ -180,29 +185,36 @@ class Trainer:
             group["lr"] = group["peak"] * factor
         limit = stage.optimiser.clip or math.inf
         norm = float(torch.nn.utils.clip_grad_norm_(self._trained.by_name.values(), limit))
+        sums = self._over_processes(sums, names)
         usable = math.isfinite(norm) and math.isfinite(sums["total"])
-        if self._accelerator.num_processes > 1:
-            mine = torch.tensor([float(usable)], device=self._accelerator.device)
-            usable = bool(
-                self._accelerator.reduce(mine, "sum")[0] == self._accelerator.num_processes
-            )
         with self._interruption.critical():
             if usable:
                 self._optimizer.step()
             self._optimizer.zero_grad(set_to_none=True)
             self.progress.bad_row = 0 if usable else self.progress.bad_row + 1
             self.progress.bad_steps += not usable
-        world = self._accelerator.num_processes
         return {
             "loss": sums["total"],
             "next_token": sums["next_token"],
             "distillation": sums["distillation"],
             "rate": stage.optimiser.learning_rate * factor,
             "norm": norm,
-            "tokens": tokens * world,
-            "targets": targets * world,
-            "work": work * world,
+            "tokens": int(sums["tokens"]),
+            "targets": int(sums["targets"]),
+            "work": sums["work"],
             "skipped": not usable,
+        }
+
+    def _over_processes(self, sums: dict[str, float], means: Sequence[str]) -> dict[str, float]:
+        """Add up what the processes counted; ``means`` are averaged. One NaN is everyone's."""
+        world = self._accelerator.num_processes
+        if world == 1:
+            return sums
+        mine = torch.tensor(list(sums.values()), dtype=torch.float64)
+        ours = self._accelerator.reduce(mine.to(self._accelerator.device), "sum").tolist()
+        return {
+            name: value / world if name in means else value
+            for name, value in zip(sums, ours, strict=True)
         }
 
     def _coming(
@@ -267,8 +279,7 @@ class Trainer:
             "tokens_per_second": round(record["tokens"] / seconds, 1),
             "peak_share": round(work / seconds / self._peak.flops, 4),
         }
-        if self._accelerator.is_main_process:
-            metrics.write(line)
+        metrics.write(line)
         done = sum(stage.share for stage in self.recipe.stages[: self.progress.stage])
         share = done + stage.share * self._share(self._budgets[self.progress.stage])
         total = sum(stage.share for stage in self.recipe.stages)

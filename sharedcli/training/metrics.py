@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 FILE = "metrics.jsonl"
 
@@ -33,9 +33,18 @@ class Metrics:
     of a killed and resumed run reads like that of a run that was never killed.
     """
 
-    def __init__(self, folder: Path, after_step: int) -> None:
-        """``after_step``: the step of the checkpoint that the run goes on from."""
+    def __init__(self, folder: Path, after_step: int, writes: bool = True) -> None:
+        """Open or trim the file.
+
+        Args:
+            folder: of the run.
+            after_step: the step of the checkpoint that the run goes on from.
+            writes: False in all processes of a distributed run but one.
+        """
         self.path = folder / FILE
+        self._stream: TextIO | None = None
+        if not writes:
+            return
         kept = [r for r in read_metrics(self.path) if int(r.get("step", 0)) <= after_step]
         part = self.path.with_suffix(".part")
         part.write_text("".join(map(_line, kept)), encoding="utf-8")
@@ -44,8 +53,9 @@ class Metrics:
 
     def write(self, record: dict[str, Any]) -> None:
         """Append one record, so that it can be read at once."""
-        self._stream.write(_line(record))
-        self._stream.flush()
+        if self._stream is not None:
+            self._stream.write(_line(record))
+            self._stream.flush()
 
     def __enter__(self) -> Metrics:
         return self
@@ -56,7 +66,8 @@ class Metrics:
         error: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        self._stream.close()
+        if self._stream is not None:
+            self._stream.close()
 
 
 def _line(record: dict[str, Any]) -> str:

@@ -96,6 +96,8 @@ def prepare(job: Job, observer: Observer) -> Prepared:
     budgets(job.recipe)
     cache = job.cache or default_cache()
     accelerator = _accelerator(job)
+    if not accelerator.is_main_process:
+        observer = Observer()  # one process speaks for all
     dtype = torch.bfloat16 if accelerator.mixed_precision == "bf16" else torch.float32
     base = load_base(
         job.model,

@@ -39,6 +39,8 @@ _MAY_CHANGE = ("name", "steps", "minutes", "save_", "evaluation.", "bad_steps")
 def train(job: Job, observer: Observer) -> Path:
     """Run ``job`` to its end and return the folder of the trained adapter.
 
+    Of several processes the first alone tells ``observer`` and writes files.
+
     Raises:
         InterruptedTraining: stopped by a signal; the same call goes on.
         UsageError: the folder holds a run of another recipe, data or base.
@@ -46,6 +48,8 @@ def train(job: Job, observer: Observer) -> Path:
     """
     prepared = prepare(job, observer)
     output, accelerator = job.output, prepared.accelerator
+    if not accelerator.is_main_process:
+        observer = Observer()  # one process speaks for all
     if job.fresh and accelerator.is_main_process and output.is_dir():
         for name in ("checkpoints", "adapter", "kept"):
             shutil.rmtree(output / name, ignore_errors=True)
@@ -77,6 +81,7 @@ def train(job: Job, observer: Observer) -> Path:
     trainer.run()
     if accelerator.is_main_process:
         trainer.adapter.save(output / "adapter")
+        observer.finished(output / "adapter")
     return output / "adapter"
 
 

@@ -385,3 +385,30 @@ def test_a_budget_of_minutes_ends(toy_job: Callable[..., Job]) -> None:
     assert seen.steps
     assert sum(row["seconds"] for row in seen.steps[:-1]) < 0.12
     assert load_recipe("lm").minutes > 0
+
+
+def test_two_processes_train_like_one_that_accumulates_two_batches(
+    toy_job: Callable[..., Job], tmp_path: Path
+) -> None:
+    import pickle
+
+    one = toy_job("steps=3", "stages.accumulate=2", output=tmp_path / "one")
+    two = toy_job("steps=3", output=tmp_path / "two")
+    script, pickled = tmp_path / "script.py", tmp_path / "job"
+    pickled.write_bytes(pickle.dumps(two))
+    script.write_text(
+        "import pathlib, pickle\n"
+        "from sharedcli.training.loop import Observer\n"
+        "from sharedcli.training.run import train\n"
+        f"train(pickle.loads(pathlib.Path({str(pickled)!r}).read_bytes()), Observer())\n"
+    )
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
+    done = subprocess.run([*launch, str(script)], capture_output=True, timeout=240)
+    assert done.returncode == 0, done.stderr.decode()
+    train(one, Record())
+    left, right = (load_file(job.output / "adapter" / "adapter.safetensors") for job in (one, two))
+    assert all(torch.allclose(left[name], right[name], atol=1e-6) for name in left)
+    mine, theirs = ([row for row in _metrics(j.output) if "loss" in row] for j in (one, two))
+    for row, other in zip(mine, theirs, strict=True):
+        assert (row["tokens"], row["targets"]) == (other["tokens"], other["targets"])
+        assert row["loss"] == pytest.approx(other["loss"], abs=1e-4)
