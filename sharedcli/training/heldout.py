@@ -186,8 +186,8 @@ class HeldOut:
 
 
 def _permuted(context: Tensor, chunk: int) -> Tensor:
-    """The context with its chunks in reverse order: none stays in place but a middle one."""
-    return torch.cat(context.split(chunk)[::-1])
+    """The context with its chunks (quarters, if it has few) in reverse order."""
+    return torch.cat(context.split(min(chunk, -(-len(context) // 4)))[::-1])
 
 
 def _interval(values: Sequence[float]) -> tuple[float, float]:

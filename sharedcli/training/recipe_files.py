@@ -4,8 +4,8 @@ Notable choices:
 - Reading is driven by the dataclasses' own annotations, so the format has one description.
 - An unknown key is refused and the nearest valid one named: a misspelt choice that is silently
   ignored would spoil hours of training.
-- Overrides (``stages.optimiser.learning_rate=3e-4``) go through the same checks; without a number
-  behind ``stages`` they hold for all stages.
+- Overrides (``stages.optimiser.learning_rate=3e-4``) go through the same checks; behind ``stages``
+  a number or a stage's name picks one, without either they hold for all.
 """
 
 from __future__ import annotations
@@ -166,7 +166,10 @@ def _assign(table: Any, path: list[str], value: Any, key: str) -> None:
                 raise UsageError(f"--set {key}: there are only {len(table)}, counted from 0")
             _assign(table[int(first)], rest, value, key)
             return
-        for item in table:  # no number: all of them
+        named = [item for item in table if isinstance(item, dict) and item.get("name") == first]
+        if named and rest:
+            table, path = named, rest
+        for item in table:  # neither number nor name: all of them
             _assign(item, path, value, key)
         return
     if not isinstance(table, dict) or (rest and first not in table):

@@ -85,6 +85,7 @@ def test_overrides_reach_every_depth_and_all_stages() -> None:
             "adapter.form=cross",
             "stages.optimiser.learning_rate=3e-4",
             "stages.1.batch=5",
+            "stages.qa.accumulate=9",
             "stages.curriculum.ratios=[4]",
             "evaluation.ratios=2",
         ],
@@ -93,6 +94,7 @@ def test_overrides_reach_every_depth_and_all_stages() -> None:
     assert recipe.adapter.form == "cross"
     assert {stage.optimiser.learning_rate for stage in recipe.stages} == {3e-4}
     assert [stage.batch for stage in recipe.stages][1] == 5
+    assert [stage.accumulate for stage in recipe.stages] == [1, 9]
     assert {p.ratios for stage in recipe.stages for p in stage.curriculum} == {(4,)}
     assert recipe.evaluation.ratios == (2,)
 
