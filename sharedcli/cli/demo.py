@@ -13,7 +13,7 @@ from sharedcli.errors import SharedCLIError
 
 SAMPLE = "halvard-ridge.pdf"
 QUESTIONS = (
-    "How long do the full batteries run the station without sun or wind?",
+    "How long is the winter route?",
     "What was the strongest gust of wind ever measured at the station?",
 )
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sharedcli.cli.flags import BASE, CACHE, OUTPUT, takes
 from sharedcli.cli.session import Session
-from sharedcli.engine.models import CachedModel, fetch_models, known_models
 from sharedcli.errors import ModelMissingError, UsageError
 from sharedcli.ingest.sanitise import printable_path
+
+if TYPE_CHECKING:
+    from sharedcli.engine.models import CachedModel
 
 app = typer.Typer(no_args_is_help=True, help="Fetch models, and see which are here.")
 
@@ -33,6 +35,7 @@ def fetch(
 ) -> None:
     """Fetch the language model and the sentence encoder now, so that later runs need no network."""
     from sharedcli.cli.render_fetch import show_step
+    from sharedcli.engine.models import fetch_models
 
     with session.activity as activity:
         activity.update("looking at the cache")
@@ -44,6 +47,8 @@ def fetch(
 @takes(CACHE, OUTPUT)
 def list_models(session: Session) -> None:
     """List the models that sharedcli fetches or has converted."""
+    from sharedcli.engine.models import known_models
+
     _tell(session, known_models(session.settings.cache))
 
 
@@ -56,6 +61,8 @@ def path(
     ] = None,
 ) -> None:
     """Print the folder of a model that is on this machine."""
+    from sharedcli.engine.models import known_models
+
     known = known_models(session.settings.cache)
     chosen = [one for one in known if one.name == name] if name else known[:1]
     if not chosen:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sharedcli.cli.render import Terminal
     from sharedcli.cli.render_activity import Activity
     from sharedcli.engine.engine import Engine
+    from sharedcli.model.fetch import FetchStep
     from sharedcli.settings import Settings
 
 SCHEMA_VERSION = 1
@@ -54,14 +55,14 @@ class Session:
     @cached_property
     def engine(self) -> Engine:
         """The engine under this session's settings."""
-        from sharedcli.cli.render_fetch import show_step
         from sharedcli.engine.engine import Engine
 
-        return Engine(
-            self.settings,
-            on_step=lambda step: show_step(self.activity, step),
-            on_note=self.terminal.warning,
-        )
+        return Engine(self.settings, on_step=self._step, on_note=self.terminal.warning)
+
+    def _step(self, step: FetchStep) -> None:
+        from sharedcli.cli.render_fetch import show_step  # only who fetches needs progress bars
+
+        show_step(self.activity, step)
 
     def write(self, text: str) -> None:
         """Write data to stdout at once."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,11 +11,12 @@ from sharedcli.cli import payloads
 from sharedcli.cli.flags import BUDGET, CACHE, OUTPUT, PLACES, takes
 from sharedcli.cli.session import Session
 from sharedcli.cli.wording import page_at
-from sharedcli.engine.opening import stored_tree
 from sharedcli.errors import UsageError
-from sharedcli.ingest.document import Document
-from sharedcli.store.records import ChunkSpan, DocumentRecord
-from sharedcli.tree.context_tree import ContextTree, Node
+
+if TYPE_CHECKING:
+    from sharedcli.ingest.document import Document
+    from sharedcli.store.records import ChunkSpan, DocumentRecord
+    from sharedcli.tree.context_tree import ContextTree, Node
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ def tree(
 
 def look(session: Session, doc: str, query: str | None, chunk: int | None) -> TreeView:
     """Collect what is to be drawn."""
+    from sharedcli.engine.opening import stored_tree
+
     store = session.engine.store()
     record = store.resolve(doc, one=True)[0]
     shape = stored_tree(store, record)
