@@ -21,8 +21,8 @@ KeyPositionMode = Literal["chunk_only", "local_plus_chunk", "local_only", "slot_
 - ``chunk_only``: all slots of chunk i at position i (the paper);
 - ``local_plus_chunk``: place in the encoded node plus i (the released code's intent);
 - ``local_only``: place in the encoded node (the released code's effect);
-- ``slot_order``: slots one after the other, as if they were all the text there is (not in the
-  paper);
+- ``slot_order``: slots one after the other, as if they were all the text there is; interpolated
+  where they would fill more than half of the base's window (not in the paper);
 - ``document``: the token's own place in the context (true positions; not in the paper).
 """
 
@@ -61,10 +61,11 @@ class CompressedKV:
         """M."""
         return self.keys.shape[0]
 
-    def positions(self, mode: KeyPositionMode) -> tuple[Tensor, Tensor]:
+    def positions(self, mode: KeyPositionMode, room: int | None = None) -> tuple[Tensor, Tensor]:
         """Return key positions [B, S] and the position that follows them all [B].
 
-        In ``chunk_only`` the latter is the number of chunks, as in the paper.
+        In ``chunk_only`` the latter is the number of chunks, as in the paper. In ``slot_order``
+        more than ``room`` slots share its positions evenly: their places are interpolated.
         """
         if mode == "chunk_only":
             return self.chunk, self.chunks
@@ -73,7 +74,10 @@ class CompressedKV:
         if mode == "slot_order":
             order = torch.arange(self.slots, device=self.chunk.device).expand_as(self.chunk)
             shown = order if self.valid is None else order.masked_fill(~self.valid, -1)
-            return order, shown.amax(-1) + 1 if self.slots else torch.zeros_like(self.chunks)
+            end = shown.amax(-1) + 1 if self.slots else torch.zeros_like(self.chunks)
+            if room is None or not bool((end > room).any()):
+                return order, end
+            return order * (room / end.clamp(min=room))[:, None], end.clamp(max=room)
         keys = self.local if mode == "local_only" else self.local + self.chunk
         shown = keys if self.valid is None else keys.masked_fill(~self.valid, -1)
         return keys, shown.amax(dim=-1) + 1 if self.slots else torch.zeros_like(self.chunks)

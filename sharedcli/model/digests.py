@@ -106,12 +106,12 @@ def _remembered(path: Path, cache: Path, kind: str, compute: Callable[[Path], st
     except (OSError, ValueError, KeyError, TypeError):
         pass  # not hashed yet, or an unreadable note: hash again
     digest = compute(path)
-    _write_note(note, {"key": key, "digest": digest})
+    write_note(note, {"key": key, "digest": digest})
     return digest
 
 
-def _write_note(note: Path, content: dict[str, Any]) -> None:
-    """Best effort: a read-only cache only means hashing again next time."""
+def write_note(note: Path, content: dict[str, Any]) -> None:
+    """Write what saves work the next time. Best effort: a read-only cache is no error."""
     try:
         note.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=note.parent)

@@ -139,7 +139,8 @@ class SharedLLM(nn.Module):
                 f"{self.injected_layers}; index the document again"
             )
         slots = slots.to(self.device, self.dtype)
-        places, end = slots.positions(config.key_position_mode)
+        room = self.base.config.max_position_embeddings // 2
+        places, end = slots.positions(config.key_position_mode, room)
         keys = self.rotary.rotate(slots.keys, places[:, None, :])
         joint = config.form == "joint"
         return InjectedKV(
