@@ -26,6 +26,7 @@ from sharedcli.ingest.document import Document
 from sharedcli.model.compressed import CompressedKV
 from sharedcli.model.decoder import Decoder, Sampling
 from sharedcli.model.devices import guard_memory
+from sharedcli.model.injected import InjectedKV
 from sharedcli.retrieve.find import find_passages
 from sharedcli.retrieve.lexical import query_terms
 from sharedcli.retrieve.rank import RankedPassage
@@ -133,11 +134,15 @@ class Asker:
         model, settings = self._model, self._settings
         verbatim = list(ranked[: settings.passages])
         excerpts = [self._excerpt(hit) for hit in verbatim]
-        limit = model.base.window - settings.max_tokens
+        injected = model.shared.prepare(context)
+        # Slots take positions before the running text, and all must lie in the window.
+        start = 0 if injected is None else int(injected.start.max())
+        limit = model.base.window - settings.max_tokens - start
         if limit <= 0:
             raise UsageError(
-                f"--max-tokens {settings.max_tokens} leaves nothing of the model's window of "
-                f"{model.base.window} tokens; lower it"
+                f"--max-tokens {settings.max_tokens} and {start} positions of slots leave nothing "
+                f"of the model's window of {model.base.window} tokens; lower --max-tokens or "
+                "--budget"
             )
         prompt = build_prompt(model.base.tokenizer, question, excerpts, limit, history)
         slots = context.slots if context else 0
@@ -165,19 +170,19 @@ class Asker:
             timings=timings,
             model=model.base.identity.model_id,
             adapter=model.adapter_name,
-            _pieces=self._generator(prompt.tokens, context, usage),
+            _pieces=self._generator(prompt.tokens, injected, usage),
             _started=started,
         )
 
     def _generator(
-        self, prompt: list[int], context: CompressedKV | None, usage: Usage
+        self, prompt: list[int], injected: InjectedKV | None, usage: Usage
     ) -> Callable[[], Iterator[str]]:
         model, settings = self._model, self._settings
         sampling = Sampling(settings.temperature, settings.top_p, settings.seed)
         stop = stop_tokens(model.base.model.config, model.base.tokenizer)
 
         def counted() -> Iterator[int]:
-            decoder = Decoder(model.shared, model.shared.prepare(context))
+            decoder = Decoder(model.shared, injected)
             tokens = torch.tensor(prompt)
             for token in decoder.generate(tokens, stop, settings.max_tokens, sampling):
                 usage.answer_tokens += 1
