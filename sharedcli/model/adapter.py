@@ -51,6 +51,7 @@ class AdapterConfig:
         geometry: the tree that the adapter was trained for, the default for indexing.
         compressor_rank, decoder_rank: LoRA rank of each role, 0 for none.
         lora_alpha: LoRA scale times rank.
+        full_layers: updates of the lowest M layers have full rank in both roles: full fine-tuning.
         slot_bias: learn a logit bias per injected layer and head (joint only).
         sink_tokens: first tokens of the running text that see no slots, so that they stay the
             attention sink that the base knows (joint only; see ``model/attention.py``).
@@ -71,6 +72,7 @@ class AdapterConfig:
     compressor_rank: int = 0
     decoder_rank: int = 0
     lora_alpha: float = 32.0
+    full_layers: bool = False
     slot_bias: bool = False
     sink_tokens: int = 1
     summary_layer: int = 1
@@ -190,9 +192,10 @@ class Adapter(nn.Module):
         self.config = replace(config, base={**sizes, **config.base})
         layers, injected = base.model.layers, config.injected_layers
         scale = config.lora_alpha / max(1, config.compressor_rank)
-        self.compressor = RoleLoRA(layers, injected, config.compressor_rank, scale)
+        full = injected if config.full_layers else 0
+        self.compressor = RoleLoRA(layers, injected, config.compressor_rank, scale, full=full)
         scale = config.lora_alpha / max(1, config.decoder_rank)
-        self.decoder = RoleLoRA(layers, len(layers), config.decoder_rank, scale)
+        self.decoder = RoleLoRA(layers, len(layers), config.decoder_rank, scale, full=full)
         self.cross = nn.ModuleList(
             CrossAttention(layers[index], sizes["heads"], sizes["head_dim"])
             for index in range(injected if config.form == "cross" else 0)

@@ -38,6 +38,21 @@ class LowRank(nn.Module):
         return (states.to(self.down.dtype) @ self.down.T) @ (self.up.T * self.scale)
 
 
+class FullRank(nn.Module):
+    """``x -> x W^T`` with W [out, in] zero: any change of the layer's weight, for full fine-tuning.
+
+    Kept as a difference, so that the base stays as it is for the other role, packed or not.
+    """
+
+    def __init__(self, features_in: int, features_out: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(features_out, features_in))
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Return the update for ``states`` [..., in], shape [..., out]."""
+        return states.to(self.weight.dtype) @ self.weight.T
+
+
 def linear_layers(layer: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """Yield the projections of one decoder layer under their short names."""
     for name, module in layer.named_modules():
@@ -47,18 +62,19 @@ def linear_layers(layer: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 
 class RoleLoRA(nn.Module):
-    """All low-rank updates of one role: ``updates["3_q_proj"]`` belongs to layer 3."""
+    """All updates of one role: ``updates["3_q_proj"]`` belongs to layer 3."""
 
-    def __init__(self, layers: nn.ModuleList, count: int, rank: int, scale: float) -> None:
+    def __init__(
+        self, layers: nn.ModuleList, count: int, rank: int, scale: float, *, full: int = 0
+    ) -> None:
+        """Low-rank updates for ``count`` layers, of full rank for the lowest ``full`` of them."""
         super().__init__()
         self.updates = nn.ModuleDict()
-        for index in range(count if rank else 0):
+        for index in range(count if rank else full):
             for name, linear in linear_layers(layers[index]):
-                self.updates[f"{index}_{name}"] = LowRank(
-                    int(linear.in_features),  # type: ignore[arg-type]
-                    int(linear.out_features),  # type: ignore[arg-type]
-                    rank,
-                    scale,
+                sizes = int(linear.in_features), int(linear.out_features)  # type: ignore[arg-type]
+                self.updates[f"{index}_{name}"] = (
+                    FullRank(*sizes) if index < full else LowRank(*sizes, rank, scale)
                 )
 
 

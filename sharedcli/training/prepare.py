@@ -209,6 +209,7 @@ def _adapter(job: Job, base: Base) -> Adapter:
         compressor_rank=plan.compressor_rank,
         decoder_rank=plan.decoder_rank,
         lora_alpha=plan.lora_alpha,
+        full_layers=plan.full_layers,
         slot_bias=plan.slot_bias,
         sink_tokens=plan.sink_tokens,
         summary_layer=plan.summary_layer,

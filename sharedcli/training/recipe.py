@@ -48,6 +48,8 @@ class AdapterPlan:
 
     Attributes:
         injected_layers: M; a number below 1 is a share of the base's layers.
+        full_layers: full fine-tuning of the lowest M layers' projections in both roles, stored as
+            differences (as large as those layers); ranks then hold for the layers above.
     """
 
     form: Literal["joint", "cross"] = "joint"
@@ -58,6 +60,7 @@ class AdapterPlan:
     compressor_rank: int = 16
     decoder_rank: int = 16
     lora_alpha: float = 32.0
+    full_layers: bool = False
     slot_bias: bool = False
     sink_tokens: int = 1
     summary_layer: int = 1

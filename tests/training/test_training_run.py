@@ -336,6 +336,25 @@ def test_only_the_parts_that_train_change(toy_job: Callable[..., Job]) -> None:
     assert changed == {"compressor", "slot_bias"}
 
 
+def test_the_lowest_layers_can_be_tuned_in_full(
+    toy_job: Callable[..., Job], tiny_base: Callable[..., Any]
+) -> None:
+    job = toy_job("adapter.full_layers=true", "adapter.decoder_rank=0", "evaluation.every_steps=3")
+    folder = train(job, Record())
+    adapter = load_adapter(folder, tiny_base().model)
+    layer = tiny_base().model.model.layers[0].self_attn.q_proj
+    weights = {name: tuple(p.shape) for name, p in adapter.named_parameters()}
+    assert weights["compressor.updates.0_q_proj.weight"] == tuple(layer.weight.shape)
+    assert {name.split(".")[2].split("_")[0] for name in weights} == {"0", "1"}
+    still = {name for name, parameter in adapter.named_parameters() if not parameter.any()}
+    # of its last layer the compressor uses keys and values alone
+    assert still == {
+        f"compressor.updates.1_{part}_proj.weight" for part in ("q", "o", "gate", "up", "down")
+    }
+    untrained = _metrics(job.output)[0]["heldout"]["losses"]
+    assert untrained["none"] == untrained["base_none"]
+
+
 def test_a_new_run_can_begin_from_an_adapter(toy_job: Callable[..., Job], tmp_path: Path) -> None:
     first = train(toy_job(), Record())
     job = toy_job("steps=1", "stages.optimiser.learning_rate=1e-9", output=tmp_path / "next")
