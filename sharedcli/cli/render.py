@@ -84,7 +84,7 @@ class Terminal:
     def note(self, text: str | Text) -> None:
         """Tell the user something on stderr, unless quiet."""
         if not self.quiet:
-            self.err.print(text if isinstance(text, Text) else Text(text), soft_wrap=True)
+            _print(self.err, text if isinstance(text, Text) else Text(text))
 
     def aside(self, text: str) -> None:
         """Tell something of less weight: dimmed."""
@@ -100,14 +100,13 @@ class Terminal:
         self.err.print(line, soft_wrap=True)
 
     def show(self, item: RenderableType) -> None:
-        """Print data on stdout; off a terminal without the blanks that fill up a table's cells."""
-        if isinstance(item, Text) or self.out.is_terminal:
-            self.out.print(item, soft_wrap=isinstance(item, Text))
-            return
-        with self.out.capture() as captured:
-            self.out.print(item)
-        for line in captured.get().splitlines():
-            self.out.file.write(line.rstrip() + "\n")
+        """Print data on stdout."""
+        _print(self.out, item)
+
+    def tell(self, item: RenderableType) -> None:
+        """Print on stderr, unless quiet."""
+        if not self.quiet:
+            _print(self.err, item)
 
     def _lives(self, stream: IO[str]) -> bool:
         return stream.isatty() and self._environ.get("TERM", "").lower() not in _DUMB
@@ -128,6 +127,17 @@ class Terminal:
             highlight=False,
             _environ=self._environ,
         )
+
+
+def _print(console: Console, item: RenderableType) -> None:
+    """Print; off a terminal without the blanks that fill up a table's cells."""
+    if isinstance(item, Text) or console.is_terminal:
+        console.print(item, soft_wrap=isinstance(item, Text))
+        return
+    with console.capture() as captured:
+        console.print(item)
+    for line in captured.get().splitlines():
+        console.file.write(line.rstrip() + "\n")
 
 
 def plain_table(*columns: str, right: tuple[str, ...] = ()) -> Table:

@@ -37,7 +37,7 @@ def show_evidence(terminal: Terminal, answer: Answer) -> None:
         ("Model", model_text(answer)),
     ):
         table.add_row(name, Text(clean(text, 1000)))
-    terminal.err.print(table)
+    terminal.tell(table)
 
 
 def show_not_found(terminal: Terminal, answer: Answer) -> None:
@@ -97,10 +97,7 @@ def _sources(terminal: Terminal, sources: Sequence[Citation]) -> None:
         name = "" if shared else f"{names[source.doc]}, "
         terminal.note(Text.assemble((f"{number:>3}  ", "cyan"), name, (where, "bold")))
         quote = Text(f"“{clean(source.quote)}”", style="dim")
-        if terminal.err.is_terminal:
-            terminal.err.print(Padding(quote, (0, 0, 0, 5)))
-        else:
-            terminal.note(Text("     ") + quote)
+        terminal.tell(Padding(quote, (0, 0, 0, 5), expand=False))
     if (rest := len(sources) - SHOWN) > 0:
         terminal.note(Text(f"     and {plural(rest, 'more page')}", style="dim"))
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import PurePath
 
+from rich.table import Table
 from rich.text import Text
 
 from sharedcli.cli.render import Terminal, clean, plain_table
@@ -44,7 +46,8 @@ class IndexView:
                 self._indexed(event)
             case "failed":
                 self._failed.append((event.source, event.reason))
-                self._line("✗", "red", event.source, _without_name(event))
+                reason = "" if self._files > 1 else _rest(event.source, event.reason)
+                self._line("✗", "red", event.source, reason)  # of several, a table says why
             case "skipped":
                 self._line("-", "dim", event.source, event.reason)
             case "unchanged":
@@ -60,19 +63,17 @@ class IndexView:
 
     def end(self, counts: IndexCounts) -> None:
         """Say what became of the files: reasons on stderr, the counts on stdout."""
-        if len(self._failed) > 1:
-            table = plain_table("FAILED", "REASON")
-            for source, reason in self._failed:
-                table.add_row(Text(clean(source, _NAME)), Text(clean(_rest(source, reason))))
+        if self._terminal.quiet:
+            for _, reason in self._failed:
+                self._terminal.error(reason)
+            return
+        if self._failed and self._files > 1:
             self._terminal.note("")
-            if not self._terminal.quiet:
-                self._terminal.err.print(table)
-        elif self._failed and self._terminal.quiet:
-            self._terminal.error(self._failed[0][1])
-        if not self._terminal.quiet:
-            if not self._files:
-                self._terminal.note("no documents there")
-            self._terminal.show(summary(counts))
+            self._terminal.tell(_failure_table(self._failed))
+            self._terminal.note("")
+        if not self._files:
+            self._terminal.note("no documents there")
+        self._terminal.show(summary(counts))
 
     def _at(self, verb: str) -> str:
         name = clean(PurePath(self._source).name or self._source, _NAME)
@@ -105,7 +106,9 @@ class IndexView:
             self._activity.line(Text(f"  {clean(warning)}", style="yellow"))
 
     def _line(self, mark: str, style: str, source: str, text: str) -> None:
-        line = Text.assemble((mark, style), " ", clean(source, 120), "  ", (clean(text), "dim"))
+        line = Text.assemble((mark, style), " ", clean(source, 120))
+        if text:
+            line.append(f"  {clean(text)}", style="dim")
         self._activity.line(line)
 
 
@@ -121,8 +124,14 @@ def summary(counts: IndexCounts) -> Text:
     return text
 
 
-def _without_name(event: IndexEvent) -> str:
-    return _rest(event.source, event.reason)
+def _failure_table(failed: Sequence[tuple[str, str]]) -> Table:
+    table = plain_table("FAILED", "REASON")
+    table.columns[0].min_width = min(_NAME, max(len(source) for source, _ in failed))
+    table.columns[1].no_wrap = False
+    table.columns[1].overflow = "fold"
+    for source, reason in failed:
+        table.add_row(Text(clean(source, _NAME)), Text(clean(_rest(source, reason))))
+    return table
 
 
 def _rest(source: str, reason: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -107,11 +108,24 @@ def _node_line(view: TreeView, node: Node, is_opened: bool) -> Text:
         return Text.assemble(f"level {node.level}  {text}  ", (grain, "cyan"))
     if not is_opened:
         return Text(f"○ {text}", style="dim")
-    snippet = clean(view.document.text[start : min(end, start + 4 * _SNIPPET)], _SNIPPET)
-    score = f"  score {view.opened[node]:.2f}"
     return Text.assemble(
-        ("● ", "green"), f"{text}  ", (grain, "cyan"), score, (f"  “{snippet}”", "dim")
+        ("● ", "green"),
+        f"{text}  ",
+        (grain, "cyan"),
+        f"  score {view.opened[node]:.2f}",
+        (f"  “{_first_words(view, start, end)}”", "dim"),
+        no_wrap=True,
+        overflow="ellipsis",
     )
+
+
+def _first_words(view: TreeView, start: int, end: int) -> str:
+    """The first whole words of a span."""
+    text = view.document.text
+    if start and not text[start - 1].isspace():  # a token may begin inside of a word
+        inside = re.match(r"\S{0,40}", text[start:end])
+        start += inside.end() if inside else 0
+    return clean(text[start : min(end, start + 4 * _SNIPPET)], _SNIPPET)
 
 
 def _tokens(start: int, end: int) -> str:
