@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Annotated, Any
 
 import typer
 
 from sharedcli.cli import payloads
 from sharedcli.cli.flags import CACHE, GEOMETRY, MODEL, OUTPUT, PLACES, takes
 from sharedcli.cli.session import Session
-from sharedcli.engine.events import IndexCounts
+from sharedcli.engine.events import IndexCounts, IndexEvent
+from sharedcli.engine.filters import Filters
 from sharedcli.errors import DocumentError, SomeFilesFailedError
+
+_FOLDERS: dict[str, Any] = {"rich_help_panel": "Folders"}
 
 
 @takes(PLACES, CACHE, MODEL, GEOMETRY, OUTPUT)
@@ -19,48 +24,80 @@ def index(
     paths: Annotated[
         list[str], typer.Argument(metavar="PATHS...", help="Files, folders, or - for stdin.")
     ],
+    *,
     force: Annotated[
         bool, typer.Option("--force", "-f", help="Index files again that have not changed.")
     ] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove documents whose files left the folders.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-n", help="Show what would be done, and do nothing.")
+    ] = False,
+    include: Annotated[
+        list[str] | None,
+        typer.Option("--include", metavar="GLOB", help="Only these files of folders.", **_FOLDERS),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option("--exclude", metavar="GLOB", help="Not these files or folders.", **_FOLDERS),
+    ] = None,
+    hidden: Annotated[
+        bool, typer.Option("--hidden", help="Names that start with a dot too.", **_FOLDERS)
+    ] = False,
+    no_gitignore: Annotated[
+        bool,
+        typer.Option("--no-gitignore", help="What .gitignore files leave out too.", **_FOLDERS),
+    ] = False,
 ) -> None:
-    """Index documents: read, compress, store. Unchanged files are passed over.
+    """Index documents and follow folders: read, compress, store what is new or has changed.
 
     Every finished document is kept if the run is interrupted; the same command goes on from there.
     """
-    if code := exit_code(indexed(session, paths, force)):
+    filters = Filters(tuple(include or ()), tuple(exclude or ()), hidden, not no_gitignore)
+    run = partial(
+        session.engine.plan if dry_run else session.engine.index,
+        paths,
+        force=force,
+        prune=prune,
+        filters=filters,
+    )
+    counts = _with_json(session, run) if session.json else _shown(session, run)
+    if code := exit_code(counts):
         raise typer.Exit(code)
 
 
 def indexed(session: Session, paths: list[str], force: bool) -> IndexCounts:
     """Index on the session's streams, and return the counts."""
-    return _with_json(session, paths, force) if session.json else _shown(session, paths, force)
+    run = partial(session.engine.index, paths, force=force)
+    return _with_json(session, run) if session.json else _shown(session, run)
 
 
 def exit_code(counts: IndexCounts) -> int:
     """0 if nothing failed, 3 if some files did, 1 if there is none that did not."""
     if not counts.failed:
         return 0
-    good = counts.new + counts.changed + counts.unchanged
+    good = counts.new + counts.changed + counts.unchanged + counts.renamed
     return SomeFilesFailedError.exit_code if good else DocumentError.exit_code
 
 
-def _with_json(session: Session, paths: list[str], force: bool) -> IndexCounts:
+def _with_json(session: Session, run: Callable[..., Iterator[IndexEvent]]) -> IndexCounts:
     counts = IndexCounts()
-    for event in session.engine.index(paths, force=force):
+    for event in run():
         session.emit(payloads.index_event(event))
         counts = event.counts or counts
     return counts
 
 
-def _shown(session: Session, paths: list[str], force: bool) -> IndexCounts:
+def _shown(session: Session, run: Callable[..., Iterator[IndexEvent]]) -> IndexCounts:
     from sharedcli.cli.render_index import IndexView
 
-    counts = IndexCounts()
     with session.activity as activity:
         activity.update("looking for documents")
         view = IndexView(session.terminal, activity)
-        for event in session.engine.index(paths, force=force, on_progress=view.progress):
+        last = IndexEvent("done", counts=IndexCounts())
+        for event in run(on_progress=view.progress):
             view.event(event)
-            counts = event.counts or counts
-    view.end(counts)
-    return counts
+            last = event
+    view.end(last)
+    return last.counts or IndexCounts()

@@ -37,8 +37,15 @@ def index_event(event: IndexEvent) -> Payload:
         payload.update(
             changed=event.changed, warnings=event.warnings, seconds=round(event.seconds, 3)
         )
+    if event.kind == "renamed":
+        payload["previous"] = event.previous
+    if event.kind == "planned":
+        action = "changed" if event.changed else "new"
+        payload.update(action=action, warnings=event.warnings)
     if event.counts is not None:
         payload.update(counts(event.counts))
+    if event.estimate is not None:
+        payload["estimate"] = asdict(event.estimate)
     return payload
 
 

@@ -12,9 +12,11 @@ from rich.text import Text
 from sharedcli.cli.render import Terminal, clean, plain_table
 from sharedcli.cli.render_activity import Activity
 from sharedcli.cli.wording import duration, plural, size
-from sharedcli.engine.events import IndexCounts, IndexEvent, Stage
+from sharedcli.engine.events import Estimate, IndexCounts, IndexEvent, Stage
 
 _NAME = 48
+_RARE = ("renamed", "missing", "removed")
+_ENDS = ("indexed", "failed", "skipped", "unchanged", "renamed", "planned")
 
 
 class IndexView:
@@ -27,7 +29,6 @@ class IndexView:
         self._done = 0
         self._source = ""
         self._began = 0.0
-        self._unchanged = 0
         self._failed: list[tuple[str, str]] = []
 
     def event(self, event: IndexEvent) -> None:
@@ -50,9 +51,16 @@ class IndexView:
                 self._line("✗", "red", event.source, reason)  # of several, a table says why
             case "skipped":
                 self._line("-", "dim", event.source, event.reason)
-            case "unchanged":
-                self._unchanged += 1
-        if event.kind in ("indexed", "failed", "skipped", "unchanged"):
+            case "renamed":
+                self._line("→", "cyan", event.source, f"was {event.previous}")
+            case "missing":
+                self._line("?", "yellow", event.source, "has no file any more; --prune removes it")
+            case "removed":
+                self._line("-", "yellow", event.source, "has no file any more")
+            case "planned":
+                again = " again" if event.changed else ""
+                self._line("+", "green", event.source, f"{estimated(event.estimate)}{again}")
+        if event.kind in _ENDS:
             self._done += 1
 
     def progress(self, stage: Stage, done: int, total: int | None) -> None:
@@ -61,8 +69,9 @@ class IndexView:
         unit = "pages" if stage == "pages" else "passages"
         self._activity.update(self._at(verb), done, total, unit=unit)
 
-    def end(self, counts: IndexCounts) -> None:
+    def end(self, done: IndexEvent) -> None:
         """Say what became of the files: reasons on stderr, the counts on stdout."""
+        counts = done.counts or IndexCounts()
         if self._terminal.quiet:
             for _, reason in self._failed:
                 self._terminal.error(reason)
@@ -73,7 +82,10 @@ class IndexView:
             self._terminal.note("")
         if not self._files:
             self._terminal.note("no documents there")
-        self._terminal.show(summary(counts))
+        line = summary(counts)
+        if done.estimate is not None:
+            line = Text.assemble("would be ", line, " · ", estimated(done.estimate))
+        self._terminal.show(line)
 
     def _at(self, verb: str) -> str:
         name = clean(PurePath(self._source).name or self._source, _NAME)
@@ -114,8 +126,10 @@ class IndexView:
 
 def summary(counts: IndexCounts) -> Text:
     """The final line: "2 new, 1 changed, 40 unchanged, 0 failed, 0 skipped · 91,204 tokens ..."."""
-    names = ("new", "changed", "unchanged", "failed", "skipped")
-    text = Text(", ".join(f"{getattr(counts, name):,} {name}" for name in names))
+    names = ("new", "changed", "unchanged", "renamed", "missing", "removed", "failed", "skipped")
+    shown = {name: getattr(counts, name) for name in names}
+    said = [f"{n:,} {name}" for name, n in shown.items() if n or name not in _RARE]
+    text = Text(", ".join(said))
     if counts.tokens:
         speed = counts.tokens / counts.seconds if counts.seconds else 0
         text.append(
@@ -137,3 +151,15 @@ def _failure_table(failed: Sequence[tuple[str, str]]) -> Table:
 def _rest(source: str, reason: str) -> str:
     name = "standard input" if source == "-" else source
     return reason.removeprefix(f"{name}: ")
+
+
+def estimated(found: Estimate | None) -> str:
+    """What indexing will take: "about 12,345 tokens · 3.4 MB · 2 min 05 s"."""
+    if found is None:
+        return ""
+    parts = [f"about {plural(found.tokens, 'token')}"]
+    if found.bytes is not None:
+        parts.append(size(found.bytes))
+    if found.seconds is not None:
+        parts.append(duration(found.seconds))
+    return " · ".join(parts)

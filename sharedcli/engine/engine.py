@@ -19,6 +19,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from sharedcli.engine.events import IndexEvent, OnProgress
+from sharedcli.engine.filters import Filters
+from sharedcli.engine.remembered import NO_ENCODER, Fingerprint, fingerprint, recall, remember
 from sharedcli.errors import ModelMissingError, NoStoreError
 from sharedcli.settings import Settings, load_settings
 from sharedcli.store.records import DocumentRecord
@@ -31,8 +33,6 @@ if TYPE_CHECKING:
     from sharedcli.retrieve.embedding import SentenceEncoder
     from sharedcli.retrieve.search import ChunkFrontier
     from sharedcli.store.identity import TreeIdentity
-
-NO_ENCODER = "none"
 
 
 class Engine:
@@ -56,6 +56,7 @@ class Engine:
         self._on_note = on_note or (lambda _note: None)
         self._store: Store | None = None
         self._model: LoadedModel | None = None
+        self._before_load: Fingerprint | None = None
         self._encoder: SentenceEncoder | None = None
         self._encoder_tried = False
 
@@ -87,6 +88,7 @@ class Engine:
         if self._model is None:
             from sharedcli.engine.loading import load_model
 
+            self._before_load = fingerprint(self.settings)
             self._model = load_model(self.settings, self._on_step)
         return self._model
 
@@ -109,24 +111,37 @@ class Engine:
         return self._encoder
 
     def identity(self) -> TreeIdentity:
-        """Return who makes trees under the present settings."""
+        """Return who makes trees under the present settings.
+
+        Before the model is loaded this is what the last load on this machine found, if nothing has
+        changed since; else the model is loaded.
+        """
+        if self._model is None and (known := recall(self.settings)) is not None:
+            return known
         from sharedcli.retrieve.encoder_files import ENCODER_ID
 
+        model = self.model()
         encoder = ENCODER_ID if self.encoder() else NO_ENCODER
-        return self.model().tree_identity(self.settings, encoder)
+        identity = model.tree_identity(self.settings, encoder)
+        remember(self.settings, self._before_load, identity)
+        return identity
 
     def index(
         self,
         paths: Sequence[str],
         *,
         force: bool = False,
+        prune: bool = False,
+        filters: Filters | None = None,
         on_progress: OnProgress | None = None,
     ) -> Iterator[IndexEvent]:
-        """Index files and folders; see ``engine/indexing.py``.
+        """Index files and follow folders; see ``engine/indexing.py``.
 
         Args:
             paths: files, folders, or "-" for standard input.
             force: index files again that have not changed.
+            prune: remove documents whose files are gone from the folders.
+            filters: which files of folders are taken.
             on_progress: told the pages read and the passages encoded inside of one file.
         """
         from sharedcli.engine.indexing import Indexer
@@ -139,7 +154,26 @@ class Engine:
             self.identity,
             on_progress=on_progress,
         )
-        yield from indexer.run(paths, force=force)
+        yield from indexer.run(paths, force=force, prune=prune, filters=filters)
+
+    def plan(
+        self,
+        paths: Sequence[str],
+        *,
+        force: bool = False,
+        prune: bool = False,
+        filters: Filters | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Iterator[IndexEvent]:
+        """Tell what ``index`` would do and take, and write nothing; see ``engine/planning.py``."""
+        from sharedcli.engine.planning import Planner
+
+        try:
+            store: Store | None = self.store()
+        except NoStoreError:
+            store = None
+        planner = Planner(store, self.settings, on_progress=on_progress)
+        yield from planner.run(paths, force=force, prune=prune, filters=filters)
 
     def documents(self, selectors: Sequence[str] = ()) -> list[DocumentRecord]:
         """Return the documents that any selector matches (id, path, title, glob), or all.

@@ -15,10 +15,24 @@ EventKind = Literal[
     "compressing",
     "indexed",
     "unchanged",
+    "renamed",
+    "missing",
+    "removed",
     "failed",
     "skipped",
+    "planned",
     "done",
 ]
+
+COUNTED: tuple[EventKind, ...] = (
+    "unchanged",
+    "renamed",
+    "missing",
+    "removed",
+    "failed",
+    "skipped",
+)
+"""Kinds that are counted under their own name."""
 
 Stage = Literal["pages", "passages"]
 OnProgress = Callable[[Stage, int, "int | None"], None]
@@ -27,16 +41,31 @@ OnProgress = Callable[[Stage, int, "int | None"], None]
 
 @dataclass(frozen=True)
 class IndexCounts:
-    """Files by what became of them; ``tokens`` and ``seconds`` are of the newly indexed ones."""
+    """Files by what became of them; ``tokens`` and ``seconds`` are of the newly indexed ones.
+
+    ``missing`` documents have lost their file and are kept; ``removed`` ones were pruned.
+    """
 
     new: int = 0
     changed: int = 0
     unchanged: int = 0
+    renamed: int = 0
+    missing: int = 0
+    removed: int = 0
     failed: int = 0
     skipped: int = 0
     tokens: int = 0
     seconds: float = 0.0
     stored_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What indexing will take; None where nothing was ever measured on this machine."""
+
+    tokens: int = 0
+    bytes: int | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -46,14 +75,17 @@ class IndexEvent:
     Attributes:
         kind: "found" first (``total`` files); per file "reading", "loading" the model,
             "compressing" (``done`` of ``total`` tokens), then one of "indexed", "unchanged",
-            "failed" or "skipped"; and "done" last.
+            "renamed", "failed" or "skipped" ("planned" instead of "indexed" in a dry run); per
+            document without a file "missing" or "removed"; and "done" last.
         source: the file, as printed.
         done, total: progress; ``total`` is None if unknown.
-        record: the document, for "indexed" and "unchanged".
-        changed: for "indexed": the file had been indexed before.
+        record: the document, for "indexed", "unchanged", "renamed", "missing" and "removed".
+        changed: for "indexed" and "planned": the file had been indexed before.
+        previous: for "renamed": what the file was called before.
         reason: for "failed" and "skipped", one sentence.
         warnings: what the reader noticed.
         seconds: time that this file took.
+        estimate: for "planned", and for "done" of a dry run, the sum.
         counts: for "done".
     """
 
@@ -63,7 +95,9 @@ class IndexEvent:
     total: int | None = None
     record: DocumentRecord | None = None
     changed: bool = False
+    previous: str = ""
     reason: str = ""
     warnings: tuple[str, ...] = ()
     seconds: float = 0.0
+    estimate: Estimate | None = None
     counts: IndexCounts | None = None

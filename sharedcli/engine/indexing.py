@@ -4,23 +4,29 @@
 
 A file that cannot be read is told and passed over; an interrupted run leaves every finished
 document in the store, and the same command goes on from there. The model is loaded when the first
-file needs it, so a run that finds nothing new never loads one.
+file needs it: a run that finds nothing new loads none, because who makes the trees is remembered
+(``engine/remembered.py``). A folder is followed: what became of each file is ``engine/syncing.py``.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sharedcli.engine.events import IndexCounts, IndexEvent, OnProgress
-from sharedcli.errors import DocumentError, NoTextError, UnreadableError
-from sharedcli.ingest.discover import STDIN, FoundFile, find_files
+from sharedcli.engine.events import COUNTED, IndexCounts, IndexEvent, OnProgress
+from sharedcli.engine.filters import Filters, find
+from sharedcli.engine.remembered import Rates, remember_rates
+from sharedcli.engine.syncing import Comparison, missing, new_title
+from sharedcli.errors import DocumentError, NoTextError, SharedCLIError, UnreadableError
+from sharedcli.ingest.discover import STDIN, FoundFile
 from sharedcli.ingest.document import Document
+from sharedcli.ingest.presence import is_gone, lies_in
 from sharedcli.ingest.reader import DocumentReader
 from sharedcli.retrieve.passages import cut_passages
 from sharedcli.store.identity import TreeIdentity
@@ -41,6 +47,14 @@ BATCH_TOKENS = 4096
 """Tokens that are compressed at a time: enough to fill the processor, little memory."""
 
 
+@dataclass
+class _Work:
+    """What went into the documents of a run, without loading models: for later estimates."""
+
+    seconds: float = 0.0
+    characters: int = 0
+
+
 class Indexer:
     """Indexes files into one store.
 
@@ -49,7 +63,7 @@ class Indexer:
         settings: geometry, slot format.
         model: called when the first file needs the model.
         encoder: called when the first file needs the sentence encoder; None if there is none.
-        identity: called after ``model``: who makes the trees.
+        identity: who makes the trees; may be remembered before the model is loaded.
         on_progress: told pages read and passages encoded.
     """
 
@@ -70,22 +84,40 @@ class Indexer:
         self._identity = identity
         self._on_progress = on_progress or (lambda _stage, _done, _total: None)
         self._counts = IndexCounts()
+        self._work = _Work()
+        self._touched: dict[str, tuple[int, int]] = {}
+        self._assumed: TreeIdentity | None = None
 
-    def run(self, paths: Sequence[str], *, force: bool = False) -> Iterator[IndexEvent]:
-        """Index files and folders; yields events, the first of kind "found", the last "done".
+    def run(
+        self,
+        paths: Sequence[str],
+        *,
+        force: bool = False,
+        prune: bool = False,
+        filters: Filters | None = None,
+    ) -> Iterator[IndexEvent]:
+        """Index files and follow folders; yields events, the first "found", the last "done".
 
         Raises whatever concerns the whole run: a locked store, a missing model, a full disk.
         """
+        comparison = Comparison(self._store, self._known_identity, force=force)
         with DocumentReader() as reader:
-            files = list(find_files(paths))
+            files = find(paths, filters)
             yield IndexEvent("found", total=len(files))
             for found in files:
-                for event in self._file(reader, found, force):
+                for event in self._file(reader, comparison, found):
                     self._count(event)
                     yield event
+        self._store.touch(self._touched)
+        for event in self._follow(paths, files, prune):
+            self._count(event)
+            yield event
+        self._remember_rates()
         yield IndexEvent("done", counts=self._counts)
 
-    def _file(self, reader: DocumentReader, found: FoundFile, force: bool) -> Iterator[IndexEvent]:
+    def _file(
+        self, reader: DocumentReader, comparison: Comparison, found: FoundFile
+    ) -> Iterator[IndexEvent]:
         started = time.monotonic()
         if found.problem is not None:
             if found.named:
@@ -93,9 +125,15 @@ class Indexer:
             else:
                 yield IndexEvent("skipped", found.source, reason=found.problem)
             return
-        known = self._store.find(found.source) if found.source != STDIN else None
-        if known and not force and self._untouched(known, found):
+        verdict = comparison.of(found)
+        known, mtime_ns = verdict.record, comparison.trusted_mtime_ns(found)
+        if known and verdict.kind in ("unchanged", "touched"):
+            if (known.file_size, known.mtime_ns) != (found.size, mtime_ns) and mtime_ns:
+                self._touched[known.id] = (found.size, mtime_ns)
             yield IndexEvent("unchanged", found.source, record=known)
+            return
+        if known and verdict.kind == "renamed":
+            yield self._renamed(known, found, mtime_ns)
             return
         yield IndexEvent("reading", found.source)
         try:
@@ -103,22 +141,70 @@ class Indexer:
         except DocumentError as error:
             yield self._failed(found.source, str(error))
             return
-        if known and not force and self._same(known, document, found):
-            yield IndexEvent("unchanged", found.source, record=known)
-            return
-        yield from self._index(document, found, known, started)
+        file = replace(found, mtime_ns=mtime_ns)
+        yield from self._index(document, file, known, started)
 
-    def _untouched(self, known: DocumentRecord, found: FoundFile) -> bool:
-        return (known.file_size, known.mtime_ns) == (found.size, found.mtime_ns) and (
-            known.identity == self._identity().digest
+    def _renamed(self, known: DocumentRecord, found: FoundFile, mtime_ns: int) -> IndexEvent:
+        source = found.source
+        record = self._store.relocate(
+            known.id,
+            source=source,
+            title=new_title(known, source),
+            file_size=found.size,
+            mtime_ns=mtime_ns,
         )
+        return IndexEvent("renamed", source, record=record, previous=known.source)
 
-    def _same(self, known: DocumentRecord, document: Document, found: FoundFile) -> bool:
-        """The file was touched, but holds what is indexed already."""
-        if known.document_sha256 != document.sha256 or known.identity != self._identity().digest:
-            return False
-        self._store.relocate(known.id, file_size=found.size, mtime_ns=found.mtime_ns)
-        return True
+    def _follow(
+        self, paths: Sequence[str], files: Sequence[FoundFile], prune: bool
+    ) -> Iterator[IndexEvent]:
+        """Tell of documents whose files are gone from the folders, and remove them if asked to."""
+        folders = [path for path in paths if path != STDIN and Path(path).is_dir()]
+        for failure in self._store.failures() if folders else ():
+            if any(lies_in(failure.source, f) for f in folders) and is_gone(failure.source):
+                self._store.clear_failure(failure.source)
+        for folder, lost in missing(self._store, paths, files):
+            if not prune:
+                for record in lost:
+                    yield IndexEvent("missing", record.source, record=record)
+            elif not any(lies_in(found.source, folder) for found in files):
+                # an unmounted disk looks just like this
+                yield IndexEvent(
+                    "failed",
+                    folder,
+                    reason=f"{folder} holds no document now, and {len(lost)} were indexed from "
+                    "it; nothing was removed: bring its disk back, or use `sharedcli rm`",
+                )
+            else:
+                self._store.remove([record.id for record in lost])
+                for record in lost:
+                    yield IndexEvent("removed", record.source, record=record)
+
+    def _known_identity(self) -> TreeIdentity:
+        if self._assumed is None:
+            self._assumed = self._identity()
+        return self._assumed
+
+    def _real_identity(self) -> TreeIdentity:
+        """Who makes the trees, after the model was loaded."""
+        identity = self._identity()
+        if self._assumed is not None and self._assumed.digest != identity.digest:
+            self._assumed = None
+            raise SharedCLIError(
+                "the files of the model or adapter changed while documents were compared with "
+                "the store; run the same command again"
+            )
+        return identity
+
+    def _remember_rates(self) -> None:
+        counts, work = self._counts, self._work
+        if counts.tokens and work.seconds > 0:
+            rates = Rates(
+                counts.tokens / work.seconds,
+                counts.stored_bytes / counts.tokens,
+                work.characters / counts.tokens,
+            )
+            remember_rates(self._settings, self._identity(), rates)
 
     def _index(
         self,
@@ -131,7 +217,8 @@ class Indexer:
 
         source = document.source
         yield IndexEvent("loading", source)
-        model, encoder, identity = self._model(), self._encoder(), self._identity()
+        model, encoder, identity = self._model(), self._encoder(), self._real_identity()
+        loaded = time.monotonic()
         token_ids, char_spans = tokenize_text(model.base.tokenizer, document.text)
         tree = ContextTree(len(token_ids), model.geometry(self._settings))
         if not tree.tokens:
@@ -165,6 +252,8 @@ class Indexer:
         except UnreadableError as error:
             yield self._failed(source, str(error))
             return
+        self._work.seconds += time.monotonic() - loaded
+        self._work.characters += len(document.text)
         yield IndexEvent(
             "indexed",
             source,
@@ -189,7 +278,7 @@ class Indexer:
                 stored_bytes=counts.stored_bytes + event.record.stored_bytes,
                 **{kind: getattr(counts, kind) + 1},
             )
-        elif event.kind in ("unchanged", "failed", "skipped"):
+        elif event.kind in COUNTED:
             self._counts = replace(counts, **{event.kind: getattr(counts, event.kind) + 1})
 
 

@@ -86,6 +86,19 @@ def sha256_of(stream: BinaryIO) -> str:
     return digest.hexdigest()
 
 
+def content_sha256(path: str | Path, limits: Limits | None = None) -> str:
+    """Return the hex digest of a document's file.
+
+    Raises:
+        DocumentError: it cannot be a document; see ``open_document``.
+    """
+    with open_document(path, limits or Limits()) as stream:
+        try:
+            return sha256_of(stream)
+        except OSError as error:
+            raise UnreadableError(reason_for(error)) from None
+
+
 def version_of(stream: BinaryIO) -> tuple[int, int]:
     """Return size and modification time (ns): what changes when somebody writes to the file."""
     status = os.fstat(stream.fileno())

@@ -6,7 +6,7 @@ Every function but ``stats`` needs the writer's lock and opens its own writing c
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,15 @@ def relocate(store: Path, doc_id: str, changes: dict[str, Any]) -> None:
             others = [other for other in there if other.key != entry.key]
             library.retire(connection, library.forget(connection, others))
         library.update(connection, entry, **changes)
+
+
+def touch(store: Path, files: Mapping[str, tuple[int, int]]) -> None:
+    """Note new sizes and times of files whose content is the same, in one transaction."""
+    with _writable(store) as catalogue, catalogue.writing() as connection:
+        for doc_id, (size, mtime_ns) in files.items():
+            for entry in _by_id(connection, doc_id):
+                if entry.record is not None:  # what is damaged or gone by now has no file to note
+                    library.update(connection, entry, file_size=size, mtime_ns=mtime_ns)
 
 
 def note_failure(store: Path, source: str, reason: str | None) -> None:

@@ -19,7 +19,7 @@ It knows nothing of models, questions or files to index; the layout on disk is d
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
@@ -210,17 +210,26 @@ class Store:
         doc_id: str,
         *,
         source: str | None = None,
+        title: str | None = None,
         file_size: int | None = None,
         mtime_ns: int | None = None,
     ) -> DocumentRecord:
         """Note that a document's file was renamed or touched, its content being the same."""
         from sharedcli.store.maintenance import relocate
 
-        changes = {"source": source, "file_size": file_size, "mtime_ns": mtime_ns}
+        changes = {"source": source, "title": title, "file_size": file_size, "mtime_ns": mtime_ns}
         given = {name: value for name, value in changes.items() if value is not None}
         with self._lock.held():
             relocate(self.path, doc_id, given)
         return self.document(doc_id)
+
+    def touch(self, files: Mapping[str, tuple[int, int]]) -> None:
+        """Note sizes and times of many files, by document id, whose content is the same."""
+        from sharedcli.store.maintenance import touch
+
+        if files:
+            with self._lock.held():
+                touch(self.path, files)
 
     def failures(self) -> list[FailedFile]:
         """Return the files that could not be indexed."""

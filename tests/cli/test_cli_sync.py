@@ -1,0 +1,189 @@
+"""``sharedcli index FOLDER`` follows the folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Cli = Callable[..., Any]
+PROSE = "The fog bell was rung by hand {} times in every minute of the night.\n"
+
+
+@pytest.fixture
+def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From here on, loading a model is an error."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a model was loaded")
+
+    monkeypatch.setattr("sharedcli.engine.loading.load_model", refuse)
+
+
+def counts(result: Any) -> dict[str, int]:
+    """The counts of the last event that are not 0."""
+    names = ("new", "changed", "unchanged", "renamed", "missing", "removed", "failed", "skipped")
+    done = result.lines[-1]
+    assert done["event"] == "done"
+    return {name: done[name] for name in names if done[name]}
+
+
+def sources(cli: Cli) -> list[str]:
+    return [one["source"] for one in cli("list", "--json").json["documents"]]
+
+
+@pytest.fixture
+def folder(library: Path) -> Path:
+    """The small library's files in a folder of their own, indexed under its name."""
+    place = Path("papers")
+    place.mkdir()
+    shutil.move("notes.txt", place / "notes.txt")
+    return place
+
+
+def test_a_folder_is_followed(cli: Cli, folder: Path, no_model: None) -> None:
+    """Renamed, unchanged, touched, missing, pruned: all without a model."""
+    moved = cli("index", "papers", "--json")
+    assert counts(moved) == {"renamed": 1}
+    event = next(one for one in moved.lines if one["event"] == "renamed")
+    assert (event["previous"], event["file"]) == ("notes.txt", "papers/notes.txt")
+    assert counts(cli("index", "papers", "--json")) == {"unchanged": 1}
+    os.utime(folder / "notes.txt", ns=(1_600_000_000_000_000_000,) * 2)
+    assert counts(cli("index", "papers", "--json")) == {"unchanged": 1}
+    listed = {one["source"]: one for one in cli("list", "--json").json["documents"]}
+    assert listed["papers/notes.txt"]["mtime_ns"] == 1_600_000_000_000_000_000
+
+    shutil.copy("halvard-ridge.pdf", folder / "other.pdf")
+    Path("halvard-ridge.pdf").unlink()
+    (folder / "notes.txt").rename("elsewhere.txt")
+    gone = cli("index", "papers")
+    assert gone.out == (
+        "0 new, 0 changed, 0 unchanged, 1 renamed, 1 missing, 0 failed, 0 skipped\n"
+    )
+    assert "papers/notes.txt  has no file any more; --prune removes it" in gone.err
+    pruned = cli("index", "papers", "--prune", "--json")
+    assert counts(pruned) == {"unchanged": 1, "removed": 1}
+    assert sources(cli) == ["papers/other.pdf"]
+    assert cli("check").code == 0
+
+
+def test_a_renamed_document_keeps_tree_and_gets_its_new_name(
+    cli: Cli, folder: Path, no_model: None
+) -> None:
+    before = {one["id"]: one for one in cli("list", "--json").json["documents"]}
+    cli("index", "papers")
+    after = {one["id"]: one for one in cli("list", "--json").json["documents"]}
+    assert before.keys() == after.keys()
+    assert "papers/notes.txt" in {one["source"] for one in after.values()}
+    assert "notes.txt" in {one["title"] for one in after.values()}
+    (folder / "notes.txt").rename(folder / "log book.txt")
+    cli("index", "papers")
+    assert cli("show", "log book.txt", "--json").json["document"]["title"] == "log book.txt"
+
+
+def test_another_kind_of_file_is_read_again(cli: Cli, folder: Path) -> None:
+    (folder / "notes.txt").rename(folder / "notes.md")
+    assert counts(cli("index", "papers", "--json")) == {"new": 1}
+
+
+def test_a_copy_is_a_document_of_its_own(cli: Cli, folder: Path) -> None:
+    cli("index", "papers")
+    shutil.copy(folder / "notes.txt", folder / "copy.txt")
+    assert counts(cli("index", "papers", "--json")) == {"new": 1, "unchanged": 1}
+
+
+def test_an_emptied_folder_is_not_pruned(cli: Cli, folder: Path, no_model: None) -> None:
+    cli("index", "papers")
+    (folder / "notes.txt").unlink()
+    result = cli("index", "papers", "--prune")
+    assert result.code == 1
+    assert "nothing was removed: bring its disk back" in result.err
+    assert "papers/notes.txt" in sources(cli)
+
+
+def test_pruning_stays_inside_the_folder(cli: Cli, folder: Path, no_model: None) -> None:
+    cli("index", "papers")
+    Path("halvard-ridge.pdf").unlink()
+    assert counts(cli("index", "papers", "--prune", "--json")) == {"unchanged": 1}
+    assert "halvard-ridge.pdf" in sources(cli)
+
+
+def test_equal_size_and_time_do_not_hide_a_change_right_after_the_look(
+    cli: Cli, folder: Path
+) -> None:
+    """The clock of a file system has steps: a time as fresh as the look at it is not trusted."""
+    file = folder / "fresh.txt"
+    file.write_text(PROSE.format("two"))
+    later = file.stat().st_mtime_ns + 3_600_000_000_000
+    os.utime(file, ns=(later, later))  # as if written in the very moment
+    cli("index", str(file))
+    file.write_text(PROSE.format("six"))
+    os.utime(file, ns=(later, later))
+    assert counts(cli("index", str(file), "--json")) == {"changed": 1}
+
+
+def test_filters(cli: Cli, folder: Path, no_model: None) -> None:
+    for name in (".hidden.txt", "ignored.txt", "left-out.txt"):
+        shutil.copy(folder / "notes.txt", folder / name)
+    (folder / ".gitignore").write_text("ignored.txt\n")
+
+    def found(*flags: str) -> int:
+        return int(cli("index", "papers", "-n", "--json", *flags).lines[0]["files"])
+
+    assert found() == 2
+    assert found("--exclude", "left-*") == 1
+    assert found("--include", "left-*") == 1
+    assert found("--hidden") == 3
+    assert found("--no-gitignore") == 3
+    assert found("--no-gitignore", "--hidden", "--exclude", "*.txt") == 0
+
+
+def test_a_dry_run_writes_nothing(cli: Cli, folder: Path, no_model: None) -> None:
+    (folder / "new.txt").write_text(PROSE.format("nine") * 50)
+    (folder / "empty.txt").touch()
+    result = cli("index", "papers", "halvard-ridge.pdf", "--dry-run", "--json")
+    assert result.code == 3
+    assert counts(result) == {"new": 1, "renamed": 1, "unchanged": 1, "failed": 1}
+    planned = next(one for one in result.lines if one["event"] == "planned")
+    assert (planned["file"], planned["action"]) == ("papers/new.txt", "new")
+    estimate = result.lines[-1]["estimate"]
+    assert estimate == planned["estimate"]
+    assert estimate["tokens"] > 100
+    assert estimate["bytes"] > estimate["tokens"]  # known from the run that made the library
+    assert estimate["seconds"] > 0
+    assert sources(cli) == ["halvard-ridge.pdf", "notes.txt"]
+    assert cli("status", "--json").json["failed"] == []
+    shown = cli("index", "papers", "-n", "--exclude", "empty.txt").out
+    assert shown.startswith("would be 1 new, 0 changed, 0 unchanged, 1 renamed, 0 failed")
+    assert "about " in shown
+
+
+def test_a_dry_run_before_the_first_makes_no_store(cli: Cli, tmp_path: Path) -> None:
+    Path("a.txt").write_text(PROSE.format("two"))
+    result = cli("index", "a.txt", "--dry-run", "--json", "--cache", str(tmp_path / "cache"))
+    assert (result.code, counts(result)) == (0, {"new": 1})
+    assert result.lines[-1]["estimate"] == {
+        "tokens": round(len(PROSE.format("two")) / 4),
+        "bytes": None,
+        "seconds": None,
+    }
+    assert not (tmp_path / "store").exists()
+
+
+def test_failures_are_listed_tried_again_and_forgotten(cli: Cli, folder: Path) -> None:
+    (folder / "a.txt").touch()
+    (folder / "b.txt").touch()
+    assert cli("index", "papers").code == 3
+    failed = cli("status", "--failed", "--json").json["failed"]
+    assert [(one["source"], "is empty" in one["reason"]) for one in failed] == [
+        ("papers/a.txt", True),
+        ("papers/b.txt", True),
+    ]
+    (folder / "a.txt").write_text(PROSE.format("two"))
+    (folder / "b.txt").unlink()
+    assert counts(cli("index", "papers", "--json")) == {"new": 1, "unchanged": 1}
+    assert cli("status", "--failed", "--json").json["failed"] == []
