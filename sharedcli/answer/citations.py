@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -97,7 +98,8 @@ def quote(text: str, terms: Sequence[str] = ()) -> str:
         for stem in stems
         if word.group().casefold().startswith(stem)
     ]
-    sentences = {0, *(end.end() for end in _SENTENCE.finditer(folded))}
+    starts = [0, *(end.end() for end in _SENTENCE.finditer(folded))]
+    sentences = {starts[bisect_right(starts, at) - 1] for at, _ in hits} or {0}
     near = {max(0, folded.rfind(" ", 0, max(0, at - _LEAD)) + 1) for at, _ in hits}
 
     def worth(start: int) -> tuple[int, bool, int]:
@@ -106,7 +108,7 @@ def quote(text: str, terms: Sequence[str] = ()) -> str:
 
     start = max(sentences | near, key=worth)
     cut = folded[start : start + QUOTE_CHARS]
-    before = "" if start in sentences else "… "
+    before = "" if start in sentences or start == 0 else "… "
     if start + QUOTE_CHARS >= len(folded):
         return before + cut
     return f"{before}{cut.rsplit(' ', 1)[0]} …"
