@@ -129,7 +129,14 @@ def prepare(job: Job, observer: Observer) -> Prepared:
         for layer in model.base.model.layers:
             layer.training = True  # checkpoints act in training; dropout inside must not
     step = TrainingStep(model, Compressor(model, COMPRESSOR_BATCH_TOKENS), trained.compressor)
-    feeds = _feeds(job.recipe, sources, base, adapter, tell=observer.told)
+    feeds = _feeds(
+        job.recipe,
+        sources,
+        base,
+        adapter,
+        decoder_trains=trained.counts["decoder"] > 0,
+        tell=observer.told,
+    )
     heldout = _heldout(
         job.recipe,
         sources,
@@ -219,7 +226,13 @@ def _adapter(job: Job, base: Base) -> Adapter:
 
 
 def _feeds(
-    recipe: Recipe, sources: Sequence[Source], base: Base, adapter: Adapter, *, tell: Tell
+    recipe: Recipe,
+    sources: Sequence[Source],
+    base: Base,
+    adapter: Adapter,
+    *,
+    decoder_trains: bool,
+    tell: Tell,
 ) -> list[Feed]:
     text, questions = _samplers(sources, base, held=False)
     asks = any(stage.questions for stage in recipe.stages)
@@ -231,7 +244,10 @@ def _feeds(
     whole = TextSampler(sources)
     digests = ",".join(source.digest for source in sources)
     feeds = []
-    for index, stage in enumerate(recipe.stages):
+    for index, planned in enumerate(recipe.stages):
+        stage = planned
+        if not decoder_trains:  # a batch without injection would have nothing to teach
+            stage = replace(planned, draw=replace(planned.draw, no_context=0.0))
         chosen = whole if stage.context_as_text else text
         name = f"{recipe.seed}/{index}/{digests}"
         feeds.append(Feed(stage, name, adapter.config.geometry, chosen, questions))

@@ -24,7 +24,7 @@ from sharedcli.tree.geometry import TreeGeometry
 CHUNK = 8
 KINDS = 6  # tokens of each of four classes
 FIRST = 20  # the first of them in the vocabulary
-STEPS = 120
+STEPS = 200
 
 
 def _token(rng: Random, kind: int) -> int:
@@ -35,12 +35,13 @@ def _sample(rng: Random) -> Sample:
     """Two chunks that share a word of three classes; the fourth is told apart by its chunk.
 
     The running text repeats the three, then the last chunk's fourth: three targets need the
-    context, one needs its order too.
+    context, one needs its order too. Two tokens stand before them, since the first may be the
+    attention sink that sees no slots.
     """
     common = [_token(rng, kind) for kind in range(3)]
     own = [_token(rng, 3) for _ in range(2)]
     context = [token for word in own for token in (*common, word) for _ in range(2)]
-    return Sample(torch.tensor(context), (Running(torch.tensor([1, *common, own[1]])),))
+    return Sample(torch.tensor(context), (Running(torch.tensor([1, 2, *common, own[1]]), 2),))
 
 
 def _batch(samples: list[Sample], contexts: list[torch.Tensor] | None) -> Batch:
