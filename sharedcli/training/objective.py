@@ -13,6 +13,7 @@ are used inside its ``forward``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -27,6 +28,9 @@ from sharedcli.model.compressor import Compressor
 from sharedcli.model.sharedllm import SharedLLM
 from sharedcli.training.batches import IGNORED, Batch
 from sharedcli.training.recipe import Objective
+
+TEACHER_TOKENS = 32768
+"""Tokens that a teacher reads in one pass; it keeps no activations."""
 
 
 @dataclass(frozen=True)
@@ -170,11 +174,32 @@ def teach(model: SharedLLM, batch: Batch, objective: Objective) -> Teacher:
     """Let the plain base read each running text's context with full attention."""
     ids: list[Tensor] = []
     kept: list[Tensor] = []
-    for row, read in enumerate(batch.teachers):
-        targets = int((batch.labels[row] != IGNORED).sum())
-        logits = model(read[None], role=None, logits_to_keep=targets + 1)[0, :-1].float()
-        log_probs = (logits / objective.temperature).log_softmax(-1)
-        best = log_probs.topk(min(objective.top_k or log_probs.shape[-1], log_probs.shape[-1]))
-        ids.append(best.indices)
-        kept.append(best.values)
+    for first, last in _groups([len(read) for read in batch.teachers]):
+        reads = batch.teachers[first:last]
+        targets = (batch.labels[first:last] != IGNORED).sum(-1).tolist()
+        # the targets end each text; padding on the right is behind all of them
+        tokens = nn.utils.rnn.pad_sequence(list(reads), batch_first=True)
+        starts = [len(read) - 1 - count for read, count in zip(reads, targets, strict=True)]
+        low = min(starts)
+        keep = torch.arange(low, tokens.shape[1] - 1, device=tokens.device)
+        logits = model(tokens, role=None, logits_to_keep=keep)
+        for row, start, count in zip(logits, starts, targets, strict=True):
+            found = row[start - low : start - low + count].float() / objective.temperature
+            log_probs = found.log_softmax(-1)
+            size = log_probs.shape[-1]
+            best = log_probs.topk(min(objective.top_k or size, size))
+            ids.append(best.indices)
+            kept.append(best.values)
     return Teacher(torch.cat(ids), torch.cat(kept))
+
+
+def _groups(lengths: Sequence[int]) -> list[tuple[int, int]]:
+    """Cut rows into runs whose padded tokens stay within ``TEACHER_TOKENS``."""
+    groups: list[tuple[int, int]] = []
+    first = 0
+    for last in range(1, len(lengths) + 1):
+        padded = max(lengths[first : last + 1]) * (last + 1 - first)
+        if last == len(lengths) or padded > TEACHER_TOKENS:
+            groups.append((first, last))
+            first = last
+    return groups

@@ -13,11 +13,10 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
 
-from sharedcli.errors import UsageError
 from sharedcli.model.adapter import Adapter, AdapterConfig, load_adapter
 from sharedcli.model.base import Base, load_base
 from sharedcli.model.compressor import Compressor
-from sharedcli.model.devices import cpu_has_bfloat16
+from sharedcli.model.devices import cpu_has_bfloat16, resolve_device
 from sharedcli.model.sharedllm import SharedLLM
 from sharedcli.training.feed import Feed
 from sharedcli.training.hardware import Cost
@@ -176,15 +175,10 @@ def keep_differentiable(model: Any) -> None:
 
 
 def _accelerator(job: Job) -> Accelerator:
-    wanted = job.device.strip().lower()
-    on_cpu = wanted == "cpu" or not (torch.cuda.is_available() or torch.backends.mps.is_available())
-    if wanted not in ("auto", "cpu", "mps") and not wanted.startswith("cuda"):
-        raise UsageError(f"--device {job.device} is unknown; use auto, cpu, cuda or mps")
-    if wanted.startswith("cuda") and not torch.cuda.is_available():
-        raise UsageError(
-            f"--device {job.device} needs an NVIDIA GPU that this torch can use and there is none; "
-            "use --device cpu"
-        )
+    device = resolve_device(job.device)
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)
+    on_cpu = device.type == "cpu"
     precision = job.recipe.precision
     if precision == "auto":
         half = cpu_has_bfloat16() if on_cpu else _gpu_has_bfloat16()

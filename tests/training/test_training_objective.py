@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy, kl_div
 from sharedcli.model.adapter import Adapter, AdapterConfig
 from sharedcli.model.compressor import Compressor
 from sharedcli.model.sharedllm import SharedLLM
+from sharedcli.training import objective
 from sharedcli.training.batches import make_batch
 from sharedcli.training.cuts import fixed_cut
 from sharedcli.training.objective import (
@@ -119,8 +120,12 @@ def test_one_context_serves_all_its_questions(step: TrainingStep) -> None:
     torch.testing.assert_close(logits, expected)
 
 
-def test_the_teacher_is_the_plain_base_with_full_attention(step: TrainingStep) -> None:
-    sample = _sample(0, 20, 8, 5)
+@pytest.mark.parametrize("at_once", [30, 10_000])
+def test_the_teacher_is_the_plain_base_with_full_attention(
+    step: TrainingStep, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(objective, "TEACHER_TOKENS", at_once)
+    sample = _sample(0, 20, 8, 5, 11)
     batch = make_batch([sample], [fixed_cut(20, PLAN, 2)], teachers=True)
     taught = teach(step.model, batch, Objective(distillation=1.0, top_k=0, temperature=2.0))
     expected = []
