@@ -25,6 +25,8 @@ INSTRUCTION = (
 )
 _MARK = "\ue000"  # private use: cannot come from a template, and document text has none
 _LEAST_PASSAGE_TOKENS = 24
+HISTORY_SHARE = 0.5
+"""Of the decoder's window that earlier turns may take."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,14 @@ class Excerpt:
 
 @dataclass(frozen=True)
 class Prompt:
-    """Token ids ready for the decoder, and how many excerpts they hold (the first ones)."""
+    """Token ids ready for the decoder.
+
+    ``excerpts`` of the given ones are in it (the first), and ``turns`` of the history (the last).
+    """
 
     tokens: list[int]
     excerpts: int
+    turns: int = 0
 
 
 def build_prompt(
@@ -57,11 +63,13 @@ def build_prompt(
         question: as typed.
         excerpts: most relevant first.
         limit: tokens at most.
-        history: earlier (question, answer) turns, oldest first.
+        history: earlier (question, answer) turns, oldest first. The oldest are left out where
+            all would take more than ``HISTORY_SHARE`` of the limit.
 
     Raises:
         UsageError: the question alone does not fit.
     """
+    history = recent_turns(tokenizer, history, round(limit * HISTORY_SHARE))
     head, tail = _frame(tokenizer, history)
     closing = _plain(tokenizer, _question(question, bool(excerpts)))
     room = limit - len(head) - len(tail) - len(closing)
@@ -82,7 +90,17 @@ def build_prompt(
             break
         body += tokens
         used = number
-    return Prompt([*head, *body, *closing, *tail], used)
+    return Prompt([*head, *body, *closing, *tail], used, len(history))
+
+
+def recent_turns(
+    tokenizer: Any, history: Sequence[tuple[str, str]], limit: int
+) -> list[tuple[str, str]]:
+    """Return the last turns whose frame fits ``limit`` tokens, oldest first."""
+    kept = list(history)
+    while kept and sum(map(len, _frame(tokenizer, kept))) > limit:
+        del kept[0]
+    return kept
 
 
 def _question(question: str, with_excerpts: bool) -> str:

@@ -9,6 +9,7 @@ import typer
 from sharedcli import __version__
 from sharedcli.cli import (
     ask,
+    chat,
     check,
     config,
     demo,
@@ -60,6 +61,7 @@ def root(
 
 app.command("index", rich_help_panel=_ASK)(index.index)
 app.command("ask", rich_help_panel=_ASK)(ask.ask)
+app.command("chat", rich_help_panel=_ASK)(chat.chat)
 app.command("demo", rich_help_panel=_ASK)(demo.demo)
 app.command("list", rich_help_panel=_LIBRARY)(list_.list_documents)
 app.command("show", rich_help_panel=_LIBRARY)(show.show)

@@ -21,13 +21,33 @@ _QUESTION_CHARS = 100_000
 @takes(ANSWER, PLACES, CACHE, MODEL, GEOMETRY, OUTPUT)
 def ask(
     session: Session,
-    question: Annotated[str, typer.Argument(help="The question; - reads it from stdin.")],
+    question: Annotated[
+        str | None, typer.Argument(help="The question; - reads it from stdin.", show_default=False)
+    ] = None,
     doc: Annotated[
         list[str] | None,
         typer.Option("--doc", "-d", help="Id, path, title or glob; may be repeated."),
     ] = None,
+    questions: Annotated[
+        str | None,
+        typer.Option(
+            "--questions",
+            metavar="FILE",
+            help="Answer a JSON Lines file, as JSON Lines; - is stdin.",
+        ),
+    ] = None,
 ) -> None:
     """Ask about the indexed documents. The answer streams to stdout, its sources to stderr."""
+    if questions is not None:
+        if question is not None:
+            raise UsageError("give a question or --questions, not both")
+        from sharedcli.cli.questions import answer_all
+
+        if code := answer_all(session, questions, doc or []):
+            raise typer.Exit(code)
+        return
+    if question is None:
+        raise UsageError('there is no question; ask like: sharedcli ask "What is ...?"')
     if question == "-":
         if sys.stdin.isatty():
             session.terminal.aside("type the question, then Ctrl-D")
@@ -55,6 +75,18 @@ def answered(session: Session, question: str, documents: list[str]) -> Answer:
 
 def _stream(session: Session, answer: Answer) -> None:
     from sharedcli.cli.render_answer import show_evidence, show_not_found
+
+    begun = stream_answer(session, answer)
+    if not answer.found:
+        show_not_found(session.terminal, answer)
+        return
+    if not begun:
+        session.write("\n")
+    show_evidence(session.terminal, answer)
+
+
+def stream_answer(session: Session, answer: Answer) -> bool:
+    """Write the answer to stdout as it comes; return whether there was any text."""
     from sharedcli.ingest.sanitise import StreamSanitiser
 
     sanitiser = StreamSanitiser()
@@ -73,9 +105,4 @@ def _stream(session: Session, answer: Answer) -> None:
         session.activity.stop()
         if begun:
             session.write(sanitiser.close() + "\n")
-    if not answer.found:
-        show_not_found(session.terminal, answer)
-        return
-    if not begun:
-        session.write("\n")
-    show_evidence(session.terminal, answer)
+    return begun

@@ -40,6 +40,19 @@ def show_evidence(terminal: Terminal, answer: Answer) -> None:
     terminal.tell(table)
 
 
+def source_line(sources: Sequence[Citation]) -> str:
+    """The first pages in one line: "report.pdf p. 12 · p. 14"."""
+    names = _short_names(sources)
+    parts = []
+    shown = ""
+    for source in sources[:SHOWN]:
+        name = names[source.doc]
+        where = clean(place(source.page, source.label, source.paged), 80)
+        parts.append(where if name == shown else f"{name} {where}")
+        shown = name
+    return " · ".join(parts)
+
+
 def show_not_found(terminal: Terminal, answer: Answer) -> None:
     """Say that the documents hold nothing about it."""
     reason = answer.evidence.note or "the documents hold no answer"

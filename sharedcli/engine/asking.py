@@ -43,6 +43,21 @@ CITATIONS = 10
 """Pages that are cited at most."""
 
 
+_REFERRING_TEXT = "it its they them their he him his she her that this those these there then ones"
+_REFERRING = frozenset(_REFERRING_TEXT.split())
+_FEW_TERMS = 3
+
+
+def search_text(question: str, history: Sequence[tuple[str, str]]) -> str:
+    """What to search for: with a follow-up question ("and who paid it?") the one before as well."""
+    if not history:
+        return question
+    words = question.lower().replace("?", " ").split()
+    if len(query_terms(question)) >= _FEW_TERMS and not _REFERRING.intersection(words):
+        return question
+    return f"{question} {history[-1][0]}"
+
+
 class Asker:
     """Answers questions about documents of one store with one loaded model."""
 
@@ -78,8 +93,9 @@ class Asker:
         started = time.monotonic() - load_seconds
         timings = Timings(load=load_seconds)
         mark = time.monotonic()
+        wanted = search_text(question, history)
         ranked = find_passages(
-            self._store, question, [record.id for record in records], self._encoder
+            self._store, wanted, [record.id for record in records], self._encoder
         )
         frontiers, trees = self.frontiers(ranked, records)
         timings.search = time.monotonic() - mark

@@ -57,6 +57,7 @@ class Engine:
         self._store: Store | None = None
         self._model: LoadedModel | None = None
         self._before_load: Fingerprint | None = None
+        self._remembered = False
         self._encoder: SentenceEncoder | None = None
         self._encoder_tried = False
 
@@ -123,7 +124,9 @@ class Engine:
         model = self.model()
         encoder = ENCODER_ID if self.encoder() else NO_ENCODER
         identity = model.tree_identity(self.settings, encoder)
-        remember(self.settings, self._before_load, identity)
+        if not self._remembered:
+            remember(self.settings, self._before_load, identity)
+            self._remembered = True
         return identity
 
     def index(

@@ -1,0 +1,203 @@
+"""``sharedcli chat``: several questions in a row that know of each other.
+
+Notable choices:
+- The last questions and answers go into the decoder's window, as many as fit half of it.
+- Ctrl-C stops the answer and keeps what has come of it; at the prompt it says how to leave.
+- stdout gets the answers and nothing else, so a pipe of questions becomes a list of answers.
+- Earlier turns are conversation, not evidence: every question is looked up in the documents.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sharedcli.cli import payloads
+from sharedcli.cli.ask import stream_answer
+from sharedcli.cli.flags import ANSWER, CACHE, GEOMETRY, MODEL, OUTPUT, PLACES, takes
+from sharedcli.cli.session import Session
+from sharedcli.cli.wording import plural
+from sharedcli.errors import SharedCLIError, UsageError
+
+if TYPE_CHECKING:
+    from sharedcli.answer.answer import Answer
+
+HELP = (
+    "/doc DOC...  ask about these documents only; /doc all: about all; /doc: which\n"
+    "/sources     the pages behind the last answer\n"
+    "/tree        the nodes that the last question opens\n"
+    "/clear       forget the conversation\n"
+    "/quit        leave; Ctrl-D too"
+)
+_LINE_CHARS = 100_000
+
+
+@takes(ANSWER, PLACES, CACHE, MODEL, GEOMETRY, OUTPUT)
+def chat(
+    session: Session,
+    doc: Annotated[
+        list[str] | None,
+        typer.Option("--doc", "-d", help="Id, path, title or glob; may be repeated."),
+    ] = None,
+) -> None:
+    """Ask one question after the other. Type /help for commands, /quit to leave."""
+    Chat(session, doc or []).run()
+
+
+class Chat:
+    """One conversation.
+
+    Args:
+        session: settings, engine, streams.
+        documents: selectors; empty for all documents.
+    """
+
+    def __init__(self, session: Session, documents: list[str]) -> None:
+        self._session = session
+        self._documents = documents
+        self._history: list[tuple[str, str]] = []
+        self._last: Answer | None = None
+        self._commands: dict[str, Callable[[list[str]], None]] = {
+            "/help": lambda _words: self._session.terminal.note(HELP),
+            "/doc": self._choose,
+            "/sources": self._sources,
+            "/tree": self._tree,
+            "/clear": self._clear,
+        }
+
+    def run(self) -> None:
+        """Read lines until the end of the input or /quit."""
+        engine, terminal = self._session.engine, self._session.terminal
+        count = len(engine.documents(self._documents))
+        with self._session.activity as activity:
+            activity.update("loading the model")
+            engine.model()
+        terminal.aside(f"{plural(count, 'document')}; /help for commands, /quit to leave")
+        while (line := self._read()) is not None:
+            words = line.split()
+            if not words:
+                continue
+            if words[0] in ("/quit", "/exit"):
+                return
+            try:
+                self._turn(line, words)
+            except KeyboardInterrupt:
+                self._session.activity.stop()
+                terminal.aside("stopped")
+            except SharedCLIError as error:
+                self._session.activity.stop()
+                self._refuse(error)
+
+    def _turn(self, line: str, words: list[str]) -> None:
+        if words[0].startswith("/"):
+            command = self._commands.get(words[0])
+            if command is None:
+                raise UsageError(f"there is no command {words[0]}; /help lists them")
+            command(words[1:])
+        else:
+            self._ask(line.strip())
+
+    def _ask(self, question: str) -> None:
+        session = self._session
+        with session.activity as activity:
+            activity.update("reading the evidence")
+            answer = session.engine.ask(question, self._documents, history=self._history)
+            self._last = answer
+            try:
+                if session.json:
+                    answer.read()
+                    turn = len(self._history) + 1
+                    session.emit({"turn": turn, **payloads.answer(answer)})
+                else:
+                    stream_answer(session, answer)
+            finally:
+                if text := answer.text.strip():
+                    self._history.append((question, text))
+        if not session.json:
+            from sharedcli.cli.render_answer import show_not_found, source_line
+
+            if answer.found:
+                session.terminal.aside(source_line(answer.sources))
+            else:
+                show_not_found(session.terminal, answer)
+
+    def _choose(self, words: list[str]) -> None:
+        engine = self._session.engine
+        chosen = [] if words == ["all"] else words or self._documents
+        records = engine.documents(chosen)
+        self._documents = chosen
+        if self._session.json:
+            self._session.emit({"documents": [payloads.document(one) for one in records]})
+            return
+        from sharedcli.cli.render_library import document_table
+
+        self._session.terminal.tell(document_table(records))
+
+    def _sources(self, _words: list[str]) -> None:
+        last = self._asked()
+        if self._session.json:
+            self._session.emit({"sources": payloads.answer(last)["citations"]})
+            return
+        from sharedcli.cli.render_answer import show_evidence
+
+        show_evidence(self._session.terminal, last)
+
+    def _tree(self, _words: list[str]) -> None:
+        from sharedcli.cli.tree import look, payload
+
+        last = self._asked()
+        for doc_id in dict.fromkeys(source.doc_id for source in last.sources):
+            view = look(self._session, doc_id, last.question, None)
+            if self._session.json:
+                self._session.emit(payload(view))
+            elif view.opened:
+                from sharedcli.cli.render_tree import draw_tree
+
+                self._session.terminal.tell(draw_tree(view))
+
+    def _clear(self, _words: list[str]) -> None:
+        self._history.clear()
+        self._session.terminal.aside("the conversation is forgotten")
+
+    def _asked(self) -> Answer:
+        if self._last is None:
+            raise UsageError("nothing has been asked yet; type a question")
+        return self._last
+
+    def _refuse(self, error: SharedCLIError) -> None:
+        """Tell of a failure and go on."""
+        if self._session.json:
+            told = {"type": type(error).__name__, "message": str(error)}
+            self._session.emit({"error": {**told, "exit_code": error.exit_code}})
+        self._session.terminal.error(str(error))
+
+    def _read(self) -> str | None:
+        """Return the next line; None at the end of the input."""
+        lively = sys.stdin.isatty()
+        while True:
+            try:
+                if lively and sys.stdout.isatty():
+                    _edit_lines()
+                    return input("\n> ")
+                if lively:
+                    sys.stderr.write("\n> ")
+                    sys.stderr.flush()
+                return sys.stdin.readline(_LINE_CHARS) or None
+            except EOFError:
+                self._session.terminal.note("")
+                return None
+            except KeyboardInterrupt:
+                if not lively:
+                    raise
+                self._session.terminal.aside("\n/quit or Ctrl-D leaves")
+
+
+def _edit_lines() -> None:
+    """Give ``input`` its line editing and history, where the platform has them."""
+    try:
+        import readline  # noqa: F401
+    except ImportError:
+        return
