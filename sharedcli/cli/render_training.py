@@ -12,7 +12,7 @@ from rich.text import Text
 from sharedcli.cli.render import clean, facts, plain_table
 from sharedcli.cli.session import Session
 from sharedcli.cli.wording import duration, size
-from sharedcli.training.loop import Observer
+from sharedcli.training.observer import Observer
 
 if TYPE_CHECKING:
     from sharedcli.training.estimate import Estimate

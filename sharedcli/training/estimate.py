@@ -14,7 +14,7 @@ import torch
 
 from sharedcli.training.feed import Place
 from sharedcli.training.hardware import peak_of
-from sharedcli.training.loop import Observer
+from sharedcli.training.observer import Observer
 from sharedcli.training.prepare import Job, Prepared, prepare
 from sharedcli.training.schedule import Budget, budgets
 

@@ -34,32 +34,15 @@ from sharedcli.training.feed import Feed, Place, Prefetch
 from sharedcli.training.hardware import Cost, Peak
 from sharedcli.training.heldout import HeldOut, Table
 from sharedcli.training.kept import KeptTensors
+from sharedcli.training.memory import memory_message
 from sharedcli.training.metrics import Metrics
 from sharedcli.training.objective import Teacher, TrainingStep, teach
+from sharedcli.training.observer import Observer
 from sharedcli.training.parameters import Trained, configure
 from sharedcli.training.recipe import Recipe, Stage
 from sharedcli.training.schedule import Budget, budgets, rate_factor
 from sharedcli.training.signals import InterruptedTraining, Interruption
 from sharedcli.training.state import Progress, save_checkpoint
-
-
-class Observer:
-    """Is told what happens; the base class does nothing."""
-
-    def told(self, sentence: str) -> None:
-        """A sentence for the user."""
-
-    def stepped(self, record: dict[str, Any], share: float) -> None:
-        """A step was made; ``share`` (0 to 1) of all budgets is used."""
-
-    def measured(self, step: int, tables: list[Table]) -> None:
-        """Held-out losses."""
-
-    def saved(self, path: Path) -> None:
-        """A checkpoint was written."""
-
-    def finished(self, folder: Path) -> None:
-        """The trained adapter was written into ``folder``."""
 
 
 class Trainer:
@@ -241,7 +224,7 @@ class Trainer:
                     losses = self._wrapped(batch, stage.objective, *known)
                     (losses["total"] / stage.accumulate).backward()
         except OutOfMemoryError as error:
-            raise OutOfMemoryError(_memory_message(stage, batch, self.recipe)) from error
+            raise OutOfMemoryError(memory_message(stage, batch, self.recipe)) from error
         found: dict[str, torch.Tensor] = {k: v.detach() for k, v in losses.items()}
         return found
 
@@ -348,16 +331,3 @@ class Trainer:
                 trained=self._trained,
             )
         self._observer.saved(path)
-
-
-def _memory_message(stage: Stage, batch: Batch, recipe: Recipe) -> str:
-    rows, length = batch.tokens.shape
-    hints = ["a smaller stages.batch"] if stage.batch > 1 else []
-    hints += ["a smaller stages.questions_per_context"] if rows > stage.batch else []
-    hints += [] if recipe.checkpointing else ["checkpointing=true"]
-    hints += ["shorter curriculum.context_tokens", "--quantization bnb-4bit"]
-    contexts = ", ".join(str(len(context)) for context in batch.contexts[:4]) or "no"
-    return (
-        f"not enough memory for a step of {rows} x {length} running tokens over {contexts} context "
-        f"tokens; try --set {' or '.join(hints)}"
-    )

@@ -21,8 +21,8 @@ from sharedcli.model.sharedllm import SharedLLM
 from sharedcli.training.feed import Feed
 from sharedcli.training.hardware import Cost
 from sharedcli.training.heldout import HeldOut
-from sharedcli.training.loop import Observer
 from sharedcli.training.objective import TrainingStep
+from sharedcli.training.observer import Observer
 from sharedcli.training.parameters import Trained, choose_parameters
 from sharedcli.training.questions import QuestionSampler
 from sharedcli.training.recipe import Recipe

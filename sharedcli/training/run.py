@@ -26,7 +26,8 @@ from sharedcli.errors import UsageError
 from sharedcli.training.curve import MISSING, can_draw
 from sharedcli.training.hardware import peak_of
 from sharedcli.training.kept import KeptTensors
-from sharedcli.training.loop import Observer, Trainer
+from sharedcli.training.loop import Trainer
+from sharedcli.training.observer import Observer
 from sharedcli.training.parameters import make_optimizer
 from sharedcli.training.prepare import Job, Prepared, prepare
 from sharedcli.training.recipe_files import build_recipe, differences, to_plain

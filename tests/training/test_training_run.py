@@ -20,8 +20,8 @@ from sharedcli.errors import CorruptionError, OutOfMemoryError, SharedCLIError, 
 from sharedcli.model.adapter import load_adapter
 from sharedcli.training import curve
 from sharedcli.training.estimate import estimate
-from sharedcli.training.loop import Observer
 from sharedcli.training.objective import TrainingStep
+from sharedcli.training.observer import Observer
 from sharedcli.training.prepare import Job
 from sharedcli.training.recipe_files import load_recipe
 from sharedcli.training.run import train
@@ -95,7 +95,7 @@ def test_a_run_leaves_an_adapter_that_loads_and_its_metrics(
 
 KILLED = """
 import os, pickle, signal, sys
-from sharedcli.training.loop import Observer
+from sharedcli.training.observer import Observer
 from sharedcli.training.run import train
 
 class Killer(Observer):
@@ -418,7 +418,7 @@ def test_two_processes_train_like_one_that_accumulates_two_batches(
     pickled.write_bytes(pickle.dumps(two))
     script.write_text(
         "import pathlib, pickle\n"
-        "from sharedcli.training.loop import Observer\n"
+        "from sharedcli.training.observer import Observer\n"
         "from sharedcli.training.run import train\n"
         f"train(pickle.loads(pathlib.Path({str(pickled)!r}).read_bytes()), Observer())\n"
     )
