@@ -28,7 +28,7 @@ class Citation:
         page: page number, from 1; the section's number where there are no pages.
         label: what is printed on the page, or the section's heading; None if unknown.
         quote: text of the page, white space folded, cut at a word.
-        score: relevance within this question, between 0 and 1.
+        score: relevance within this question; comparable within one question only.
         paged: False if ``page`` counts sections.
         verbatim: True if the passage itself was in the prompt.
     """

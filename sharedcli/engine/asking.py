@@ -230,10 +230,7 @@ class Asker:
 
     def _excerpt(self, hit: RankedPassage) -> Excerpt:
         document = self._document(hit.doc_id)
-        page = document.page_at(hit.passage.start)
-        where = f"page {page.number}" if document.paged else page.label or f"part {page.number}"
-        text = document.text[hit.passage.start : hit.passage.end]
-        return Excerpt(f"{document.title}, {where}", text)
+        return Excerpt(document.title, document.text[hit.passage.start : hit.passage.end])
 
     def _opened(self, frontier: ChunkFrontier) -> OpenedChunk:
         return OpenedChunk(
