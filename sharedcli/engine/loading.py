@@ -109,6 +109,7 @@ def load_model(settings: Settings, on_step: OnStep | None = None) -> LoadedModel
     )
     adapter, name = _adapter(settings, base)
     digest = NO_ADAPTER if name == NO_ADAPTER else adapter.digest()
+    adapter.to(base.dtype)  # after its digest: that is of the adapter as it is on disk
     return LoadedModel(base, SharedLLM(base.model, adapter), name, digest)
 
 
