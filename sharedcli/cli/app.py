@@ -13,7 +13,9 @@ from sharedcli.cli import (
     check,
     config,
     demo,
+    export,
     gc,
+    import_,
     index,
     model,
     path,
@@ -24,6 +26,7 @@ from sharedcli.cli import (
     train,
     tree,
 )
+from sharedcli.cli import eval as eval_
 from sharedcli.cli import list as list_
 
 app = typer.Typer(
@@ -67,6 +70,8 @@ app.command("list", rich_help_panel=_LIBRARY)(list_.list_documents)
 app.command("show", rich_help_panel=_LIBRARY)(show.show)
 app.command("tree", rich_help_panel=_LIBRARY)(tree.tree)
 app.command("rm", rich_help_panel=_LIBRARY)(rm.rm)
+app.command("export", rich_help_panel=_LIBRARY)(export.export)
+app.command("import", rich_help_panel=_LIBRARY)(import_.import_document)
 app.command("status", rich_help_panel=_STORE)(status.status)
 app.command("stats", rich_help_panel=_STORE)(stats.stats)
 app.command("check", rich_help_panel=_STORE)(check.check)
@@ -75,3 +80,4 @@ app.command("path", rich_help_panel=_STORE)(path.path)
 app.add_typer(model.app, name="model", rich_help_panel=_MODELS)
 app.add_typer(config.app, name="config", rich_help_panel=_MODELS)
 app.command("train", rich_help_panel=_MODELS)(train.train)
+app.add_typer(eval_.app, name="eval", rich_help_panel=_MODELS)

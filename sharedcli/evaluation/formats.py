@@ -1,0 +1,214 @@
+"""Question sets in JSON Lines: ours and the published ones, told apart by their fields.
+
+| format | fields of a line |
+|---|---|
+| ours | ``context`` (or ``file``), and ``qa``: [``question``, ``answers``, ``choices``?] |
+| ours, one question a line | ``context`` (or ``file``), ``question``, ``answers``, ``choices``? |
+| LongBench | ``context``, ``input``, ``answers``, ``dataset``, ``all_classes`` |
+| LongBench v2 | ``context``, ``question``, ``choice_A`` to ``choice_D``, ``answer`` |
+| L-Eval | ``input`` (the document), ``instructions``, ``outputs``, ``evaluation``? |
+| InfiniteBench | ``context``, ``input``, ``answer``, ``options``? |
+| BAMBOO | ``content``, ``answer``, and ``question``, ``options`` or ``hypothesis`` |
+
+The first line decides for the file. A line that lacks a field is refused with its number. Published
+questions that nobody can answer (no options, a reference that is none of them) are left out and
+counted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sharedcli.errors import UnreadableError, UsageError
+from sharedcli.evaluation import published
+from sharedcli.evaluation.items import FREE, LONG, Item, texts
+from sharedcli.evaluation.rows import Row, UnusableError, choice
+from sharedcli.ingest.sanitise import printable_path
+
+Reader = Callable[[Row], Iterator[Item]]
+SHORT_WORDS = 20
+"""A reference of more words asks for a long answer."""
+LINE_BYTES = 64_000_000
+"""A longer line is refused: it is no question about a document."""
+
+
+def _ours(row: Row) -> Iterator[Item]:
+    pairs = row.get("qa", list)
+    for number, pair in enumerate(pairs):
+        if not isinstance(pair, dict):
+            raise row.wrong("qa", "a list of objects with question and answers")
+        yield _question(row.inside(pair, f"/{number}"), row)
+
+
+def _single(row: Row) -> Iterator[Item]:
+    yield _question(row, row)
+
+
+def _question(pair: Row, row: Row) -> Item:
+    file = row.data.get("file")
+    path = row.path.parent / row.get("file", str) if file is not None else None
+    context = "" if path else row.get("context", str)
+    group = file or row.text_group(context)
+    key = "answers" if "answers" in pair.data else "answer"
+    found = texts(pair.data.get(key, []))
+    if found is None:
+        raise pair.wrong(key, "a text or a list of texts")
+    given = pair.data.get("answerable")
+    answerable = bool(found) if given is None else bool(given)
+    if key not in pair.data and given is None:
+        raise pair.missing("answers")
+    options = pair.data.get("choices") or ()
+    base: dict[str, Any] = {"id": pair.id, "group": group, "context": context, "path": path}
+    question = pair.get("question", str)
+    if options:
+        return choice(pair, question, options, found, **base)
+    pages = tuple(
+        (int(one["page_index"]), str(one.get("text", "")))
+        for one in pair.data.get("evidence") or ()
+        if isinstance(one, dict) and "page_index" in one
+    )
+    short = min((len(one.split()) for one in found), default=0) <= SHORT_WORDS
+    return Item(
+        question=question,
+        answers=found,
+        scores=FREE if short else LONG,
+        answerable=answerable,
+        evidence=pages,
+        hint="Answer with as few words as possible." if short else "",
+        max_tokens=64 if short else 256,
+        dataset=row.path.stem,
+        **base,
+    )
+
+
+_FORMATS: tuple[tuple[str, tuple[str, ...], Reader], ...] = (
+    ("L-Eval", ("input", "instructions", "outputs"), published.leval),
+    ("LongBench", ("context", "input", "answers"), published.longbench),
+    (
+        "LongBench v2",
+        ("context", "question", "choice_A", "choice_B", "answer"),
+        published.longbench2,
+    ),
+    ("InfiniteBench", ("context", "input", "answer"), published.infinitebench),
+    ("BAMBOO", ("content", "answer"), published.bamboo),
+    ("sharedcli", ("context", "qa"), _ours),
+    ("sharedcli", ("file", "question", "answer"), _single),
+    ("sharedcli", ("file", "question", "answers"), _single),
+    ("sharedcli", ("context", "question", "answers"), _single),
+    ("sharedcli", ("context", "question", "answer"), _single),
+    ("sharedcli", ("context", "question", "answerable"), _single),
+)
+KNOWN = "; ".join(f"{name}: {', '.join(keys)}" for name, keys, _ in _FORMATS if name != "sharedcli")
+
+
+@dataclass(frozen=True)
+class QuestionSet:
+    """What was read: the items in order, and by file the lines that nobody could answer."""
+
+    items: list[Item]
+    unusable: dict[str, list[int]]
+
+    @property
+    def notes(self) -> list[str]:
+        """One sentence for each file with unusable lines."""
+        return [
+            f"{name}: {len(lines)} questions whose options or reference are broken were left out "
+            f"(lines {', '.join(map(str, lines[:10]))}{', ...' if len(lines) > 10 else ''})"
+            for name, lines in self.unusable.items()
+        ]
+
+
+def read_items(paths: Sequence[Path]) -> QuestionSet:
+    """Read all questions of JSON Lines files, in order.
+
+    Raises:
+        UnreadableError: a file is missing or no text.
+        UsageError: a line is no JSON object, or lacks a field; names file and line.
+    """
+    items: list[Item] = []
+    unusable: dict[str, list[int]] = {}
+    seen: dict[str, Path] = {}
+    for path in paths:
+        if (other := seen.setdefault(path.stem, path)) is not path:
+            raise UsageError(
+                f"{printable_path(other)} and {printable_path(path)} have the same name, and "
+                "records tell items by it; rename one of them"
+            )
+        items += _file(path, unusable)
+    if not items:
+        raise UsageError(
+            f"there is no usable question in {', '.join(map(printable_path, paths))}; "
+            "give JSON Lines with questions"
+        )
+    return QuestionSet(items, unusable)
+
+
+def json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield line numbers and objects of a JSON Lines file.
+
+    Raises:
+        UnreadableError, UsageError: as ``read_items``.
+    """
+    shown = printable_path(path)
+    if path.is_dir():
+        raise UnreadableError(f"{shown} is a folder; give JSON Lines files")
+    try:
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                if not line.strip():
+                    continue
+                if len(line) > LINE_BYTES:
+                    raise UsageError(f"{shown}, line {number}: longer than {LINE_BYTES:,} bytes")
+                yield number, _object(line, f"{shown}, line {number}")
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UnreadableError(f"{shown} cannot be read: {reason}; check the path") from error
+
+
+def _object(line: bytes, where: str) -> dict[str, Any]:
+    try:
+        found = json.loads(line.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:  # what is no UTF-8 is a ValueError too
+        raise UsageError(f"{where}: not JSON ({error}); give one JSON object a line") from error
+    if not isinstance(found, dict):
+        raise UsageError(f"{where}: not a JSON object; give one JSON object a line")
+    return found
+
+
+def _file(path: Path, unusable: dict[str, list[int]]) -> Iterator[Item]:
+    reader: Reader | None = None
+    keys: tuple[str, ...] = ()
+    name = ""
+    for number, data in json_rows(path):
+        row = Row(path, number, data)
+        if reader is None:
+            name, keys, reader = _format(row)
+        for key in keys:
+            if key not in data:
+                raise row.missing(key, f"a {name} line has {', '.join(keys)}")
+        try:
+            yield from reader(row)
+        except UnusableError:
+            unusable.setdefault(path.name, []).append(number)
+
+
+def _format(row: Row) -> tuple[str, tuple[str, ...], Reader]:
+    for name, keys, reader in _FORMATS:
+        if all(key in row.data for key in keys):
+            return name, keys, reader
+    shared = [
+        (sum(key in row.data for key in keys) / len(keys), keys, name) for name, keys, _ in _FORMATS
+    ]
+    share, keys, name = max(shared, key=lambda one: one[0])
+    if share >= 0.5:
+        lacking = next(key for key in keys if key not in row.data)
+        raise row.missing(lacking, f"a {name} line has {', '.join(keys)}")
+    raise UsageError(
+        f"{row.where}: no question set that sharedcli knows (fields: "
+        f"{', '.join(sorted(row.data)[:8]) or 'none'}); give context and qa, or one of these: "
+        f"{KNOWN}"
+    )

@@ -1,0 +1,207 @@
+"""The fields and metrics of published sets: LongBench, L-Eval, InfiniteBench, BAMBOO.
+
+Metrics follow the sets' own evaluation scripts; where one cannot be had, a close one is named in
+``docs/reference/evaluation.md``. Prompts are ours, the same for every method: figures compare
+methods, and are not those of a leaderboard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from sharedcli.errors import UsageError
+from sharedcli.evaluation.items import FREE, Item, texts
+from sharedcli.evaluation.rows import Row, choice
+
+_SHORT = "Answer with as few words as possible."
+_SUMMARY = "Write a summary of the text."
+
+# dataset: scores, the question where the set has none, tokens of the answer (the sets' own)
+_LONGBENCH: dict[str, tuple[tuple[str, ...], str, int]] = {
+    **dict.fromkeys(
+        ("qasper", "narrativeqa", "multifieldqa_en", "hotpotqa", "2wikimqa", "musique"),
+        (FREE, "", 128),
+    ),
+    "triviaqa": (("first_line_f1",), "", 32),
+    "samsum": (("rouge_l",), "", 128),
+    "gov_report": (("rouge_l",), _SUMMARY, 512),
+    "qmsum": (("rouge_l",), "", 512),
+    "multi_news": (("rouge_l",), _SUMMARY, 512),
+    "trec": (("class_match",), "", 64),
+    "passage_count": (("number_share",), "How many different paragraphs are there?", 32),
+    "passage_retrieval_en": (("number_share",), "", 32),
+    "lcc": (("code_similarity",), "Write the next line of the code.", 64),
+    "repobench-p": (("code_similarity",), "", 64),
+}
+_CHINESE = ("multifieldqa_zh", "dureader", "vcsum", "lsht", "passage_retrieval_zh")
+
+_INFINITE: dict[str, tuple[tuple[str, ...], int]] = {
+    "passkey": (("first_number",), 6),
+    "number_string": (("first_number",), 12),
+    "kv_retrieval": (("contains",), 50),
+    "longbook_qa_eng": (("f1", "exact_match"), 40),
+    "longbook_qa_chn": (("character_f1",), 40),
+    "longbook_sum_eng": (("rouge_l",), 1200),
+    "longdialogue_qa_eng": (("contains",), 40),
+    "math_find": (("first_number",), 3),
+    "math_calc": (("number_prefix",), 1200),
+    "code_run": (("last_number",), 5),
+}
+
+
+def longbench(row: Row) -> Iterator[Item]:
+    """LongBench (Bai et al., arXiv 2308.14508)."""
+    name = str(row.data.get("dataset") or row.path.stem).removesuffix("_e")
+    if name in _CHINESE or row.data.get("language") == "zh":
+        raise UsageError(
+            f"{row.where}: {name} is Chinese, and its metric needs a word segmenter that sharedcli "
+            "does not have; give an English set"
+        )
+    scores, question, tokens = _LONGBENCH.get(name, (FREE, "", 128))
+    context = row.get("context", str)
+    answers = texts(row.get("answers", list))
+    if not answers:
+        raise row.wrong("answers", "a list of texts")
+    yield Item(
+        id=row.id,
+        group=row.text_group(context),
+        context=context,
+        question=row.get("input", str).strip() or question or "What does the text say?",
+        answers=answers,
+        scores=scores,
+        classes=texts(row.data.get("all_classes") or []) or (),
+        hint=_SHORT if scores == FREE else "",
+        max_tokens=tokens,
+        dataset=name,
+    )
+
+
+def longbench2(row: Row) -> Iterator[Item]:
+    """LongBench v2 (arXiv 2412.15204): multiple choice."""
+    context = row.get("context", str)
+    options = [row.get(f"choice_{letter}", str) for letter in "ABCD"]
+    yield choice(
+        row,
+        row.get("question", str),
+        options,
+        [row.get("answer", str)],
+        id=row.id,
+        group=row.text_group(context),
+        context=context,
+    )
+
+
+def leval(row: Row) -> Iterator[Item]:
+    """L-Eval (An et al., arXiv 2307.11088): several instructions about one document."""
+    document = row.get("input", str)
+    instructions, outputs = row.get("instructions", list), row.get("outputs", list)
+    if len(instructions) != len(outputs):
+        raise row.wrong("outputs", f"as long as instructions ({len(instructions)})")
+    kind = str(row.data.get("evaluation", ""))
+    for number, (question, output) in enumerate(zip(instructions, outputs, strict=True)):
+        answers = texts(output)
+        if not isinstance(question, str) or not answers:
+            raise row.wrong("instructions", "a list of texts, outputs likewise")
+        scores, hint, tokens = _leval_scores(row.path.stem, kind, answers[0])
+        yield Item(
+            id=f"{row.id}/{number}",
+            group=row.text_group(document),
+            context=document,
+            question=question,
+            answers=answers,
+            scores=scores,
+            hint=hint,
+            max_tokens=tokens,
+            dataset=row.path.stem,
+        )
+
+
+def _leval_scores(name: str, kind: str, answer: str) -> tuple[tuple[str, ...], str, int | None]:
+    if kind == "exam":
+        if "gsm" in name:
+            return ("last_number",), "", 256
+        if "sci_fi" in name or "[fact:" in answer.lower():
+            return ("truths",), "", 16
+        if answer.split() and set(answer.split(maxsplit=1)[0].strip(".)")) <= set("ABCDE"):
+            return ("letters",), "Answer with the letter or letters only.", 8
+        return ("exact_match", "contains"), _SHORT, 64
+    if kind == "rouge":
+        return ("rouge_l",), "", 512
+    if kind in ("LLM", "human"):  # meant for a judge; what can be computed is a stand-in
+        return ("rouge_l", "f1"), "", 256
+    return FREE, _SHORT, 64
+
+
+def infinitebench(row: Row) -> Iterator[Item]:
+    """InfiniteBench (Zhang et al., arXiv 2402.13718). The file's name tells the task."""
+    name = row.path.stem.lower()
+    context = row.get("context", str)
+    base: dict[str, Any] = {
+        "id": row.id,
+        "group": row.text_group(context),
+        "context": context,
+    }
+    answers = texts(row.data["answer"])
+    if not answers:
+        raise row.wrong("answer", "a text, a number or a list of them")
+    question = row.get("input", str)
+    if options := row.data.get("options"):
+        question = question or "Which option is right?"
+        yield choice(row, question, options, answers[:1], **base)
+        return
+    task = next((task for task in _INFINITE if task in name), None)
+    scores, tokens = _INFINITE[task] if task else (FREE, 64)
+    if task == "math_calc":
+        answers = (" ".join(answers),)
+    if task == "longbook_sum_eng":
+        question = question or _SUMMARY
+    yield Item(
+        question=question or "What does the text say?",
+        answers=answers,
+        scores=scores,
+        hint=_SHORT if scores == FREE or "f1" in scores else "",
+        max_tokens=tokens,
+        dataset=task or row.path.stem,
+        **base,
+    )
+
+
+def bamboo(row: Row) -> Iterator[Item]:
+    """BAMBOO (Dong et al., arXiv 2309.13345): questions, numbers, predictions, hallucinations."""
+    context = row.get("content", str)
+    base: dict[str, Any] = {"id": row.id, "group": row.text_group(context)}
+    answers = texts(row.data["answer"])
+    if not answers:
+        raise UsageError(
+            f"{row.where}: answers of this kind (code or orderings) are not scored by sharedcli; "
+            "give paperqa, meetingqa, altqa, meetingpred, showspred, senhallu or abshallu"
+        )
+    if options := row.data.get("options"):
+        yield choice(row, row.get("question", str), options, answers, context=context, **base)
+        return
+    if "hypothesis" in row.data:
+        claim = row.get("hypothesis", str)
+        question = f"Is this claim supported by the text? Claim: {claim}"
+        reply = "yes" if row.data["answer"] in (True, "true", "True", "yes") else "no"
+        yield choice(row, question, ["yes", "no"], [reply], context=context, **base)
+        return
+    if isinstance(row.data["answer"], list):
+        raise UsageError(
+            f"{row.where}: orderings are not scored by sharedcli; give another BAMBOO task"
+        )
+    question = str(row.data.get("question") or "")
+    number = not question and "\nQuestion:" in context
+    if number:  # altqa keeps instruction, document and question in one text
+        context, _, question = context.rpartition("\nQuestion:")
+        context = context.partition("Document:")[2] or context
+    yield Item(
+        context=context,
+        question=question.strip() or "Who says the next line?",
+        answers=answers,
+        scores=("match", "contains") if number else ("first_line_match", "contains"),
+        hint="The answer is a number: give the number only." if number else "Give the name only.",
+        max_tokens=16,
+        dataset=row.path.stem,
+        **base,
+    )

@@ -1,0 +1,226 @@
+"""Loss of running text after long context, side by side.
+
+For each context length the same windows of text are read by every method: ``context`` tokens, then
+``running`` tokens whose loss counts. A window's place is drawn from the seed, the length and its
+number alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from random import Random
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sharedcli.errors import UsageError
+from sharedcli.evaluation.formats import json_rows
+from sharedcli.evaluation.methods.contract import Context, Method, UnfitError, Workbench
+from sharedcli.evaluation.streams import continuation_loss
+from sharedcli.evaluation.tasks.contract import Case, Outcome, Task
+from sharedcli.ingest import DocumentReader
+from sharedcli.ingest.sanitise import printable_path
+from sharedcli.model.devices import guard_memory
+from sharedcli.model.tokens import tokenize_text
+
+_TEXT_FIELDS = ("text", "context", "content", "input")
+_TEXT_CHARS = 5  # of a token, at first guess
+
+
+@dataclass(frozen=True)
+class LongText:
+    """A document to draw windows from."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Window:
+    """Consecutive text: the context, and the tokens [T] that go on."""
+
+    context: Context
+    running: Tensor
+
+
+def read_texts(paths: Sequence[Path], only: Sequence[str] = ()) -> list[LongText]:
+    """Read documents, and the long texts in JSON Lines; repeated texts count once.
+
+    Args:
+        paths: files.
+        only: patterns of names; none takes all.
+
+    Raises:
+        UsageError: a line has no text, or no name fits.
+        DocumentError: a file cannot be read.
+    """
+    found = {text.text: text for text in _texts(paths)}
+    chosen = [
+        text
+        for text in found.values()
+        if not only or any(fnmatch(text.name, f"*{pattern}*") for pattern in only)
+    ]
+    if not chosen:
+        raise UsageError(f"no document is called like {', '.join(only)}; check --only")
+    return chosen
+
+
+def _texts(paths: Sequence[Path]) -> Iterator[LongText]:
+    with DocumentReader() as reader:
+        for path in paths:
+            if path.suffix.lower() in (".jsonl", ".ndjson"):
+                for number, row in json_rows(path):
+                    where = f"{printable_path(path)}, line {number}"
+                    text = next((row[f] for f in _TEXT_FIELDS if isinstance(row.get(f), str)), None)
+                    if text is None:
+                        raise UsageError(
+                            f"{where}: there is no text; give lines with a field 'text'"
+                        )
+                    yield LongText(str(row.get("source") or f"{path.stem}:{number}"), text)
+            else:
+                document = reader.read(path)
+                yield LongText(document.source, document.text)
+
+
+class WindowSampler:
+    """Draws windows from long texts, tokenising no more of them than it needs."""
+
+    def __init__(self, texts: Sequence[LongText], bench: Workbench, seed: int) -> None:
+        self._texts = texts
+        self._bench = bench
+        self._seed = seed
+        self._lengths: dict[str, int] = {}
+
+    def draw(self, context: int, running: int, number: int) -> tuple[LongText, Window]:
+        """Draw window ``number`` of ``context`` + ``running`` tokens.
+
+        Raises:
+            UsageError: no document is that long.
+        """
+        rng = Random(f"{self._seed}/{context}/{running}/{number}")
+        wanted = context + running
+        left = [text for text in self._texts if len(text.text) >= wanted]
+        while left:
+            weights = [len(text.text) for text in left]
+            text = rng.choices(left, weights)[0]
+            if window := self._cut(text, context, running, rng):
+                return text, window
+            left.remove(text)
+        longest = max((len(text.text) for text in self._texts), default=0)
+        raise UsageError(
+            f"no document has {wanted} tokens (the longest has {longest} characters); "
+            "give longer documents or a smaller --context"
+        )
+
+    def _cut(self, text: LongText, context: int, running: int, rng: Random) -> Window | None:
+        wanted = context + running
+        if self._lengths.get(text.name, wanted) < wanted:
+            return None
+        chars = _TEXT_CHARS * wanted
+        place = rng.random()
+        while True:
+            start = int(place * max(0, len(text.text) - chars))
+            part = text.text[start : start + chars]
+            ids, spans = tokenize_text(self._bench.tokenizer, part)
+            if len(ids) >= wanted:
+                break
+            if chars >= len(text.text):
+                self._lengths[text.name] = len(ids)
+                return None
+            chars *= 2
+        tokens = torch.from_numpy(ids.astype(np.int64))
+        before = part[: int(spans[context - 1][1])] if context else ""
+        return Window(
+            Context.of_tokens(before, tokens[:context], spans[:context], self._bench, text.name),
+            tokens[context:wanted],
+        )
+
+
+class Perplexity(Task):
+    """Loss in nats per token of running text after a long context.
+
+    Args:
+        texts: documents to draw from.
+        methods: by name.
+        bench: their workbench.
+        contexts: context lengths in tokens.
+        running: tokens whose loss counts.
+        items: windows per length.
+    """
+
+    name: ClassVar[str] = "perplexity"
+    lower_is_better: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        texts: Sequence[LongText],
+        methods: dict[str, Method],
+        bench: Workbench,
+        *,
+        contexts: Sequence[int],
+        running: int,
+        items: int,
+        seed: int,
+    ) -> None:
+        if running < 2 or running >= bench.window:
+            raise UsageError(
+                f"--running must be from 2 to {bench.window - 1} tokens, the model's window, "
+                f"not {running}"
+            )
+        self._sampler = WindowSampler(texts, bench, seed)
+        self._methods = methods
+        self._contexts = contexts
+        self._running = running
+        self._items = items
+        self._drawn: tuple[str, LongText, Window] | None = None
+
+    @property
+    def ways(self) -> Sequence[str]:
+        """As ``Task.ways``."""
+        return list(self._methods)
+
+    def caveat(self, way: str) -> str:
+        """As ``Task.caveat``."""
+        return self._methods[way].caveat
+
+    def cases(self) -> Sequence[Case]:
+        """As ``Task.cases``; the shortest contexts first."""
+        return [
+            Case(f"{length}+{self._running}/{number}", "", {"context": length}, (length, number))
+            for length in sorted(set(self._contexts))
+            for number in range(self._items)
+        ]
+
+    def prepare(self, case: Case) -> None:
+        """As ``Task.prepare``."""
+        self._window(case)
+
+    def measure(self, case: Case, way: str) -> Outcome:
+        """As ``Task.measure``."""
+        text, window = self._window(case)
+        with guard_memory("reading text"):
+            opened = self._methods[way].continue_text(window.context, window.running)
+            loss = continuation_loss(opened.stream, opened.prompt, window.running)
+        if not math.isfinite(loss):
+            raise UnfitError("the loss is no number")
+        detail: dict[str, Any] = {
+            "document": text.name,
+            "slots": opened.slots,
+            "context_tokens": opened.context_tokens,
+            **opened.detail,
+        }
+        return Outcome(
+            {"loss": round(loss, 6), "perplexity": round(math.exp(min(loss, 500.0)), 4)}, detail
+        )
+
+    def _window(self, case: Case) -> tuple[LongText, Window]:
+        if self._drawn is None or self._drawn[0] != case.id:
+            length, number = case.payload
+            self._drawn = (case.id, *self._sampler.draw(length, self._running, number))
+        return self._drawn[1:]
