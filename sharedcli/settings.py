@@ -19,6 +19,7 @@ from __future__ import annotations
 import difflib
 import math
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -59,6 +60,13 @@ _NUMBERS: dict[str, tuple[type[int] | type[float], Callable[[float], bool], str]
     "depth": (int, lambda n: 1 <= n <= 10, "a whole number from 1 to 10"),
     "slots_per_node": (int, lambda n: n >= 1, "a whole number, 1 or more"),
 }
+_SIZE = re.compile(r"(\d{1,18}(?:\.\d{1,9})?)\s*([kmgt]i?b?|b?)")
+_UNITS = {
+    "": 1,
+    **{unit: 1000**power for power, unit in enumerate("kmgt", start=1)},
+    **{f"{unit}i": 1024**power for power, unit in enumerate("kmgt", start=1)},
+}
+_SIZE_FORM = "a size such as 20GB or 512MiB, or none"
 _Layer = tuple[Mapping[str, object], str, "Path | None"]  # values, origin, folder of the file
 
 
@@ -113,6 +121,7 @@ class Settings:
         slot_format: "int8", "int4", "bfloat16", "float16" or "float32": how slots are stored.
         chunk_tokens, depth, slots_per_node, levels, slot_choice: the tree's geometry; None is the
             adapter's.
+        quota: bytes that the store may take; None for no limit.
         color: "auto", "always" or "never".
         origins: where each value came from, by name; what is not in it is a default.
     """
@@ -134,12 +143,13 @@ class Settings:
     top_p: float = 1.0
     seed: int = 0
     inject: str = "auto"
-    slot_format: str = "int8"
+    slot_format: str = "int4"
     chunk_tokens: int | None = None
     depth: int | None = None
     slots_per_node: int | None = None
     levels: str | None = None
     slot_choice: str | None = None
+    quota: int | None = None
     color: str = "auto"
     origins: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
@@ -243,6 +253,8 @@ def _fit(name: str, value: object, origin: str, folder: Path | None) -> object:
             return _path(value, folder)
         if name in _NUMBERS:
             return _number(name, value)
+        if name == "quota":
+            return _bytes(value)
         return _boolean(value) if name == "offline" else _text(name, value, folder)
     except ValueError as error:
         raise UsageError(f"{origin}: {name} = {value!r} does not fit; {error}") from error
@@ -267,6 +279,22 @@ def _number(name: str, value: object) -> int | float:
     except (ValueError, OverflowError):
         raise ValueError(f"give {expected}") from None
     return number
+
+
+def _bytes(value: object) -> int | None:
+    """A size: a number of bytes, or a number with a unit ("20 GB", "1.5GiB"); "none" for None."""
+    text = str(value).strip().lower().replace("_", "").replace(",", "")
+    if text == "none" or isinstance(value, bool):
+        if text == "none":
+            return None
+        raise ValueError(_SIZE_FORM)
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise ValueError(_SIZE_FORM)
+    number = float(match[1]) * _UNITS[match[2].removesuffix("b")]
+    if not 1 <= number < 2**63:
+        raise ValueError(_SIZE_FORM)
+    return int(number)
 
 
 def _boolean(value: object) -> bool:

@@ -183,3 +183,27 @@ def test_any_bytes_as_a_file_give_settings_or_a_usage_error(
 def test_settings_do_not_import_torch() -> None:
     code = "import sys, sharedcli.settings; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "size"),
+    [
+        ("1000", 1000),
+        (1000, 1000),
+        ("20GB", 20_000_000_000),
+        ("1.5 GiB", 3 << 29),
+        ("512m", 512_000_000),
+        ("7 b", 7),
+        ("none", None),
+    ],
+)
+def test_sizes_with_units(given: object, size: int | None, tmp_path: Path) -> None:
+    flags = {"quota": given}
+    found = load_settings(flags, environ={}, directory=tmp_path, user=tmp_path / "none.toml")
+    assert found.quota == size
+
+
+@pytest.mark.parametrize("given", ["", "0", "-1", "much", "1e9", "5 parsecs", True, "9" * 19])
+def test_wrong_sizes_are_refused(given: object, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="quota"):
+        load_settings({"quota": given}, environ={}, directory=tmp_path, user=tmp_path / "none.toml")

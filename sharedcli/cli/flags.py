@@ -66,6 +66,9 @@ _OUTPUT = "Output"
 PLACES = (
     Flag("store", Path, ("--store",), "Folder of the context trees (SHAREDCLI_HOME).", _PLACES),
 )
+QUOTA = (
+    Flag("quota", str, ("--quota",), "Bytes that the store may take, e.g. 20GB.", _PLACES, "SIZE"),
+)
 CACHE = (
     Flag("cache", Path, ("--cache",), "Folder of fetched models (SHAREDCLI_CACHE).", _PLACES),
     Flag("offline", bool, ("--offline",), "Never touch the network.", _PLACES),

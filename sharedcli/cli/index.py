@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from sharedcli.cli import payloads
-from sharedcli.cli.flags import CACHE, GEOMETRY, MODEL, OUTPUT, PLACES, takes
+from sharedcli.cli.flags import CACHE, GEOMETRY, MODEL, OUTPUT, PLACES, QUOTA, takes
 from sharedcli.cli.session import Session
 from sharedcli.engine.events import IndexCounts, IndexEvent
 from sharedcli.engine.filters import Filters
@@ -18,7 +18,7 @@ from sharedcli.errors import DocumentError, SomeFilesFailedError
 _FOLDERS: dict[str, Any] = {"rich_help_panel": "Folders"}
 
 
-@takes(PLACES, CACHE, MODEL, GEOMETRY, OUTPUT)
+@takes(PLACES, QUOTA, CACHE, MODEL, GEOMETRY, OUTPUT)
 def index(
     session: Session,
     paths: Annotated[

@@ -22,6 +22,7 @@ from sharedcli.engine.events import IndexEvent, OnProgress
 from sharedcli.engine.filters import Filters
 from sharedcli.engine.remembered import NO_ENCODER, Fingerprint, fingerprint, recall, remember
 from sharedcli.errors import ModelMissingError, NoStoreError
+from sharedcli.ingest.sanitise import sanitise
 from sharedcli.settings import Settings, load_settings
 from sharedcli.store.records import DocumentRecord
 from sharedcli.store.store import Store
@@ -81,7 +82,7 @@ class Engine:
     def store(self, *, create: bool = False) -> Store:
         """Return the open store. ``NoStoreError`` if there is none and it is not to be created."""
         if self._store is None:
-            self._store = Store.open(self.settings.store, create=create)
+            self._store = Store.open(self.settings.store, create=create, quota=self.settings.quota)
         return self._store
 
     def model(self) -> LoadedModel:
@@ -229,5 +230,5 @@ class Engine:
 
         records = self.documents(documents)
         ids = [record.id for record in records]
-        ranked = find_passages(self.store(), question, ids, self.encoder())
+        ranked = find_passages(self.store(), sanitise(question), ids, self.encoder())
         return open_frontiers(self.store(), ranked, records, self.settings.budget)[0]

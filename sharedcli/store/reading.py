@@ -36,8 +36,8 @@ def chunk_tensors(
     directory = directory_from_json(row.tensors)
     if names is not None:
         directory = {name: directory[name] for name in names}
-    with _blobs(catalogue, entry) as blobs:
-        blob = _blob(sizes, row)
+    with reading_blobs(catalogue, entry) as blobs:
+        blob = blob_of(sizes, row)
         return read_tensors(blobs, blob, doc_id, index, directory, dtype=dtype)
 
 
@@ -48,24 +48,25 @@ def summaries(catalogue: Catalogue, doc_id: str) -> list[Tensor]:
         chunks = list(rows.chunks(connection, entry))
         sizes = dict(rows.segments(connection, entry))
     result = []
-    with _blobs(catalogue, entry) as blobs:
+    with reading_blobs(catalogue, entry) as blobs:
         for row in chunks:
             directory = directory_from_json(row.tensors)
             wanted = {SUMMARIES: directory[SUMMARIES]}
-            blob = _blob(sizes, row)
+            blob = blob_of(sizes, row)
             found = read_tensors(blobs, blob, doc_id, row.span.index, wanted)
             result.append(found[SUMMARIES])
     return result
 
 
-def _blob(sizes: Mapping[str, int], row: rows.ChunkRow) -> tuple[str, int]:
+def blob_of(sizes: Mapping[str, int], row: rows.ChunkRow) -> tuple[str, int]:
+    """Return a chunk's blob and its size, which the document's segments must name."""
     if not isinstance(sizes.get(row.blob), int):
         raise CorruptionError(f"the blob of chunk {row.span.index} is not among its segments")
     return row.blob, sizes[row.blob]
 
 
 @contextmanager
-def _blobs(catalogue: Catalogue, entry: rows.Entry) -> Iterator[BlobFiles]:
+def reading_blobs(catalogue: Catalogue, entry: rows.Entry) -> Iterator[BlobFiles]:
     """Give the blobs; name the document, and what repairs it, in what goes wrong."""
     store = catalogue.path.parent
     try:

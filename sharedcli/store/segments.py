@@ -129,6 +129,18 @@ def read_tensors(
         FileNotFoundError: the blob is gone.
         CorruptionError: bytes do not match their digest, or do not fit the shape.
     """
+    found = read_encoded(blobs, blob, doc_id, chunk, tensors)
+    return {name: decode(encoded, dtype) for name, encoded in found.items()}
+
+
+def read_encoded(
+    blobs: BlobFiles,
+    blob: tuple[str, int],
+    doc_id: str,
+    chunk: int,
+    tensors: Mapping[str, StoredTensor],
+) -> dict[str, Encoded]:
+    """Like ``read_tensors``, in the format that they are stored in."""
     spans = [span for tensor in tensors.values() for span in (tensor.codes, tensor.scales) if span]
     pieces = iter(blobs.read(*blob, spans))
     found = {}
@@ -136,7 +148,7 @@ def read_tensors(
         parts = [next(pieces) for _ in range(2 if tensor.scales else 1)]
         if _seal(doc_id, chunk, name, tensor, parts) != tensor.sha256:
             raise CorruptionError(f"tensor {name} of chunk {chunk} does not match its digest")
-        found[name] = decode(_restored(tensor, parts, f"{name} of chunk {chunk}"), dtype)
+        found[name] = _restored(tensor, parts, f"{name} of chunk {chunk}")
     return found
 
 

@@ -62,14 +62,20 @@ class Store:
     Any method raises ``CorruptionError`` if stored bytes that it needs do not match their digest.
     """
 
-    def __init__(self, path: Path, lock: WriterLock) -> None:
+    def __init__(self, path: Path, lock: WriterLock, quota: int | None = None) -> None:
         self.path = path
         self._lock = lock
+        self._quota = quota
         self._catalogue = Catalogue(path)
 
     @classmethod
     def open(
-        cls, path: Path, *, create: bool = False, lock_timeout: float = LOCK_TIMEOUT_S
+        cls,
+        path: Path,
+        *,
+        create: bool = False,
+        lock_timeout: float = LOCK_TIMEOUT_S,
+        quota: int | None = None,
     ) -> Store:
         """Open the store at ``path``; with ``create``, make it if there is none.
 
@@ -77,6 +83,7 @@ class Store:
             path: the store's directory.
             create: make an empty store where there is none.
             lock_timeout: seconds that a writer waits for another one.
+            quota: bytes that the store's files may take in all; None for no limit.
 
         Raises:
             NoStoreError: there is none, and ``create`` is not given.
@@ -100,7 +107,7 @@ class Store:
         elif _version(path) < schema.FORMAT_VERSION:
             with lock.held():
                 catalogues.upgrade(path)
-        return cls(path, lock)
+        return cls(path, lock, quota)
 
     def close(self) -> None:
         """Close the store."""
@@ -282,7 +289,34 @@ class Store:
         """
         from sharedcli.store.writer import DocumentWriter
 
-        return DocumentWriter(self.path, self._lock, document, identity, (file_size, mtime_ns))
+        return DocumentWriter(
+            self.path, self._lock, document, identity, (file_size, mtime_ns), quota=self._quota
+        )
+
+    def export(self, doc_id: str, target: Path) -> int:
+        """Write a document's whole tree into one file; return its size in bytes.
+
+        Raises:
+            UsageError: the file exists already.
+        """
+        from sharedcli.store.exporting import export
+
+        return export(self._catalogue, doc_id, target)
+
+    def import_file(self, path: Path, *, replace: bool = False) -> DocumentRecord:
+        """Store the document of an exported file, under the id that it had.
+
+        Args:
+            path: as ``export`` wrote it; every byte is verified and nothing in it is trusted.
+            replace: also where another document was read from the same source.
+
+        Raises:
+            CorruptionError: the file is damaged, or none that ``export`` writes.
+            UsageError: there is another document from the same source.
+        """
+        from sharedcli.store.importing import import_file
+
+        return import_file(self, path, replace=replace)
 
     def load_document(self, doc_id: str) -> Document:
         """Return the document as it was read: text, pages, title, warnings."""

@@ -31,7 +31,8 @@ from sharedcli.store.catalogue import Catalogue, guarded
 from sharedcli.store.digests import digest
 from sharedcli.store.identity import TreeIdentity
 from sharedcli.store.locking import WriterLock
-from sharedcli.store.quantize import encode
+from sharedcli.store.quantize import Encoded, encode
+from sharedcli.store.quota import Quota
 from sharedcli.store.records import DocumentRecord, Passage
 from sharedcli.store.segments import Segment, directory_to_json
 from sharedcli.store.spans import INT32, ChunkTokens
@@ -39,6 +40,7 @@ from sharedcli.store.spans import INT32, ChunkTokens
 SUMMARIES = "summaries"
 _NAME = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*\Z")
 _ID_DIGITS = 12
+_ROW_BYTES = 4096  # what a chunk's row takes besides its tokens, at most
 
 
 class DocumentWriter:
@@ -55,7 +57,10 @@ class DocumentWriter:
         document: Document,
         identity: TreeIdentity,
         file: tuple[int, int],
+        *,
+        quota: int | None = None,
     ) -> None:
+        self._quota = Quota(store, quota)
         self._store = store
         self._lock = lock
         self._blobs = BlobFiles(self._store)
@@ -79,6 +84,7 @@ class DocumentWriter:
             sweeping.recover(self._store, self._catalogue)
             sweeping.begin(self._store)
             stack.callback(self._clean_up)
+            self._quota.begin(self._catalogue, self._document.text)
             with self._failing():
                 self._connection.execute("BEGIN IMMEDIATE")
                 self._begin()
@@ -110,6 +116,7 @@ class DocumentWriter:
                 raise ValueError(f"passage {ordinal} does not fit the document: {passage}")
         spans = np.array([(p.page, p.start, p.end) for p in passages], dtype=INT32).tobytes()
         size, packed = _packed_vectors(vectors, len(passages))
+        self._quota.admit(self._catalogue, rows=len(spans) + len(packed))
         with self._failing():
             self._passages_seal = digest("passages", self._id, spans, size, packed)
             self._connection.execute(
@@ -134,18 +141,24 @@ class DocumentWriter:
             tensors: by name ("level3.keys"), each [M, K, S, D]; kept in the identity's slot format.
             summaries: [N nodes, E] for search, kept as float16.
         """
+        if SUMMARIES in tensors:
+            raise ValueError(f"a tensor cannot be named {SUMMARIES!r}")
+        encoded = {name: encode(t, self._identity.slot_format) for name, t in tensors.items()}
+        if summaries is not None:
+            encoded[SUMMARIES] = encode(summaries, "float16")
+        self.put_encoded(index, tokens, encoded)
+
+    def put_encoded(self, index: int, tokens: ChunkTokens, encoded: Mapping[str, Encoded]) -> None:
+        """Store the next chunk, whose tensors are in the slot format already."""
         if index != len(self._chunk_seals) + len(self._pending):
             raise ValueError(f"chunk {index} is out of order")
         if tokens.token_start != self._tokens:
             raise ValueError(f"chunk {index} starts at token {tokens.token_start}")
         if int(tokens.char_spans.max()) > len(self._document.text):
             raise ValueError(f"chunk {index} reaches beyond the text")
-        for name in tensors:
-            if not _NAME.match(name) or name.endswith(".scales") or name == SUMMARIES:
+        for name in encoded:
+            if not _NAME.match(name) or name.endswith(".scales"):
                 raise ValueError(f"a tensor cannot be named {name!r}")
-        encoded = {name: encode(t, self._identity.slot_format) for name, t in tensors.items()}
-        if summaries is not None:
-            encoded[SUMMARIES] = encode(summaries, "float16")
         self._pending.append(tokens)
         self._tokens = tokens.token_end
         self._segment.add(index, encoded)
@@ -162,6 +175,7 @@ class DocumentWriter:
             self._write_segment()
         with self._failing():
             record = self._publish()
+            self._quota.admit(self._catalogue)
             durable.disk.commit(self._connection)
         self._record = record
         return record
@@ -179,6 +193,8 @@ class DocumentWriter:
         """Put away what this document replaces, and write what is known of it already."""
         connection, document = self._connection, self._document
         replaced = library.entries_from(connection, document.source, document.sha256)
+        for entry in replaced:
+            self._quota.replaces(connection, entry)
         self._replaced_blobs = library.forget(connection, replaced)
         self._id = self._free_id()
         self._segment = Segment(self._id)
@@ -232,6 +248,8 @@ class DocumentWriter:
         self._files_begun = True
         first = len(self._chunk_seals)
         data, directories = self._segment.serialize()
+        row_bytes = sum(12 * len(one.token_ids) + _ROW_BYTES for one in self._pending)
+        self._quota.admit(self._catalogue, blob=len(data), rows=row_bytes)
         blob = self._blobs.write(data)
         with self._failing():
             self._connection.execute(
@@ -282,8 +300,7 @@ class DocumentWriter:
             if self._record is None and self._files_begun:
                 sweeping.remove_unused(self._store, self._catalogue)
             sweeping.end(self._store)
-            if self._record is not None:
-                self._catalogue.checkpoint()
+            self._catalogue.checkpoint()
 
 
 def _packed_vectors(vectors: ArrayLike | None, count: int) -> tuple[int, bytes]:

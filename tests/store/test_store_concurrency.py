@@ -169,6 +169,6 @@ def test_a_document_removed_while_it_is_read_is_no_damage(store: Store) -> None:
     store.remove([record.id])
     with (
         pytest.raises(NoStoreError, match="run the same command again"),
-        reading._blobs(store._catalogue, entry) as blobs,
+        reading.reading_blobs(store._catalogue, entry) as blobs,
     ):
         blobs.read("0" * 64, 1, [(0, 1)])
