@@ -20,9 +20,7 @@ from sharedcli.retrieve.search import ChunkFrontier, budgeted_frontiers, leaf_re
 from sharedcli.tree.context_tree import ContextTree
 from sharedcli.tree.frontier import fixed_path
 
-UNTRAINED = (
-    "the adapter is not trained, so slots carry nothing: figures say nothing about the method"
-)
+UNTRAINED = "the adapter is not trained: figures say nothing about the method"
 
 
 def document_tree(context: Context, method: Method) -> ContextTree:
