@@ -69,6 +69,8 @@ class Timings:
 class Answer:
     """The answer to one question. Iterate for its text; ``text`` holds what has come so far.
 
+    The text is produced once: iterating again goes on where it was left.
+
     Attributes:
         question: as asked.
         found: False if the documents hold nothing relevant: then there is no text.
@@ -89,8 +91,14 @@ class Answer:
     text: str = ""
     _pieces: Callable[[], Iterator[str]] = field(default=lambda: iter(()), repr=False)
     _started: float = field(default_factory=time.monotonic, repr=False)
+    _running: Iterator[str] | None = field(default=None, init=False, repr=False, compare=False)
 
     def __iter__(self) -> Iterator[str]:
+        if self._running is None:
+            self._running = self._produce()
+        return self._running
+
+    def _produce(self) -> Iterator[str]:
         for piece in self._pieces():
             if not self.text:
                 self.timings.first_token = time.monotonic() - self._started

@@ -1,0 +1,76 @@
+"""Citations: distinct pages, best first, and what was in the prompt is marked."""
+
+from __future__ import annotations
+
+from sharedcli.answer.citations import Citation, cite
+from sharedcli.ingest.document import Document, Page
+from sharedcli.retrieve.rank import RankedPassage
+from sharedcli.store.records import Passage
+
+TEXT = "Front matter.\nThe oil rose. More oil.\nThe last page\nis about fog."
+PAGES = (Page(1, "i", 0, 14), Page(2, None, 14, 38), Page(3, "1", 38, len(TEXT)))
+
+
+def _document(source: str, *, paged: bool = True) -> Document:
+    return Document(source, f"Title of {source}", "text/plain", "0" * 64, TEXT, PAGES, paged)
+
+
+DOCUMENTS = {"a": _document("a.pdf"), "b": _document("b.txt", paged=False)}
+LAST = TEXT.index("The last")
+
+
+def _hit(doc: str, page: int, start: int, end: int, score: float) -> RankedPassage:
+    return RankedPassage(doc, Passage(0, page, start, end), score)
+
+
+RANKED = [
+    _hit("a", 2, 14, 27, 0.912345),
+    _hit("b", 3, LAST, len(TEXT), 0.8),
+    _hit("a", 2, 28, 37, 0.7),
+    _hit("a", 1, 0, 13, 0.6),
+]
+
+
+def test_each_page_once_best_first() -> None:
+    found = cite(RANKED, DOCUMENTS, 10, 0)
+    assert [(one.doc, one.page) for one in found] == [("a.pdf", 2), ("b.txt", 3), ("a.pdf", 1)]
+    assert [one.score for one in found] == [0.9123, 0.8, 0.6]
+
+
+def test_all_fields() -> None:
+    assert cite(RANKED[1:2], DOCUMENTS, 10, 1) == (
+        Citation(
+            doc="b.txt",
+            doc_id="b",
+            title="Title of b.txt",
+            page=3,
+            label="1",
+            quote="The last page is about fog.",
+            score=0.8,
+            paged=False,
+            verbatim=True,
+        ),
+    )
+
+
+def test_the_limit_counts_pages_not_passages() -> None:
+    assert len(cite(RANKED, DOCUMENTS, 2, 0)) == 2
+    assert cite(RANKED, DOCUMENTS, 0, 0) == ()
+    assert cite([], {}, 10, 0) == ()
+
+
+def test_what_was_in_the_prompt_is_marked() -> None:
+    for verbatim, marked in ((0, []), (1, [True, False, False]), (3, [True, True, False])):
+        found = [one.verbatim for one in cite(RANKED, DOCUMENTS, 10, verbatim)]
+        assert found == (marked or [False] * 3)
+
+
+def test_a_page_is_marked_by_its_best_passage() -> None:
+    """The third passage is in the prompt with the first, on the same page."""
+    found = cite([RANKED[3], RANKED[0], RANKED[2]], DOCUMENTS, 10, 2)
+    assert [(one.page, one.verbatim) for one in found] == [(1, True), (2, True)]
+
+
+def test_the_page_is_where_the_passage_begins() -> None:
+    (one,) = cite([_hit("a", 2, 37, 40, 0.5)], DOCUMENTS, 10, 0)
+    assert one.page == 2
