@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sharedcli.errors import UsageError
+from sharedcli.ingest.sanitise import sanitise
+from sharedcli.model.tokens import tokenize_text
 
 INSTRUCTION = "Answer the question from the given text. Be brief."
 _MARK = "\ue000"  # private use: cannot come from a template, and document text has none
@@ -67,15 +69,18 @@ def build_prompt(
     Raises:
         UsageError: the question alone does not fit.
     """
-    history = recent_turns(tokenizer, history, round(limit * HISTORY_SHARE))
+    alone = _plain(tokenizer, _question(question, with_excerpts=False))
+    share = min(round(limit * HISTORY_SHARE), limit - len(alone))
+    history = recent_turns(tokenizer, history, share)
     head, tail = _frame(tokenizer, history)
-    closing = _plain(tokenizer, _question(question, bool(excerpts)))
-    room = limit - len(head) - len(tail) - len(closing)
-    if room < 0:
+    needed = len(head) + len(tail) + len(alone)
+    if needed > limit:
         raise UsageError(
-            f"the question needs {limit - room} tokens, the model's window leaves {limit}; "
+            f"the question needs {needed} tokens, the model's window leaves {limit}; "
             "ask a shorter question or lower --max-tokens"
         )
+    closing = _plain(tokenizer, _question(question, with_excerpts=True))
+    room = limit - len(head) - len(tail) - len(closing)
     several = len({excerpt.name for excerpt in excerpts}) > 1
     parts: list[list[int]] = []
     for excerpt in excerpts:
@@ -88,6 +93,8 @@ def build_prompt(
         if left >= _LEAST_PASSAGE_TOKENS:
             parts.append([*tokens[: left - 2], *_plain(tokenizer, "\n\n")[:2]])
         break
+    if not parts:  # the question must not speak of a text that is not there
+        closing = alone
     body = [token for part in reversed(parts) for token in part]
     return Prompt([*head, *body, *closing, *tail], len(parts), len(history))
 
@@ -102,7 +109,7 @@ def recent_turns(
     return kept
 
 
-def _question(question: str, with_excerpts: bool) -> str:
+def _question(question: str, *, with_excerpts: bool) -> str:
     above = " from the text above" if with_excerpts else ""
     return f"Answer this question with a short sentence{above}.\nQuestion: {question.strip()}"
 
@@ -134,11 +141,15 @@ def _frame(tokenizer: Any, history: Sequence[tuple[str, str]]) -> tuple[list[int
 
 
 def _render(tokenizer: Any, messages: list[dict[str, str]]) -> str:
+    """Fill the template; without a place for the instruction, the first user message has it."""
+    system = messages[0]["role"] == "system"
+    text = ""
     try:
         text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     except Exception as error:  # templates raise what they like, e.g. about system messages
-        if messages[0]["role"] != "system":
+        if not system:
             raise UsageError(f"the model's chat template fails: {error}") from error
+    if system and messages[0]["content"] not in text:  # it raised, or left it out without a word
         rest = messages[1:]
         first = {"role": "user", "content": f"{messages[0]['content']}\n\n{rest[0]['content']}"}
         return _render(tokenizer, [first, *rest[1:]])
@@ -151,9 +162,6 @@ def _framing(tokenizer: Any, text: str) -> list[int]:
 
 def _plain(tokenizer: Any, text: str) -> list[int]:
     """Tokens of untrusted text: what looks like a special token stays text."""
-    text = text.replace(_MARK, "")
-    return list(
-        tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)[
-            "input_ids"
-        ]
-    )
+    clean = sanitise(text).replace(_MARK, "")
+    ids: list[int] = tokenize_text(tokenizer, clean)[0].tolist()
+    return ids
