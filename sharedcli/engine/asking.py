@@ -23,6 +23,7 @@ from sharedcli.engine.opening import CHUNK_PASSAGES, open_frontiers
 from sharedcli.engine.slots import read_context
 from sharedcli.errors import UsageError
 from sharedcli.ingest.document import Document
+from sharedcli.ingest.sanitise import sanitise
 from sharedcli.model.compressed import CompressedKV
 from sharedcli.model.decoder import Decoder, Sampling
 from sharedcli.model.devices import guard_memory
@@ -88,6 +89,7 @@ class Asker:
             UsageError: an empty question, or one that does not fit the window.
             CorruptionError, OutOfMemoryError: as named.
         """
+        question = sanitise(question)  # bytes of a command line need not be text
         if not question.strip():
             raise UsageError('the question is empty; ask like: sharedcli ask "What is ...?"')
         started = time.monotonic() - load_seconds

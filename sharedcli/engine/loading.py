@@ -63,12 +63,17 @@ class LoadedModel:
             for name in ("chunk_tokens", "depth", "slots_per_node", "levels", "slot_choice")
             if (value := getattr(settings, name)) is not None
         }
-        geometry = replace(self.shared.config.geometry, **given)
+        old = self.shared.config.geometry
         if "chunk_tokens" in given and "slots_per_node" not in given:
             # the ratio stays when the chunk size changes
-            old = self.shared.config.geometry
-            slots = max(1, round(old.slots_per_node * geometry.chunk_tokens / old.chunk_tokens))
-            geometry = replace(geometry, slots_per_node=slots)
+            slots = round(old.slots_per_node * given["chunk_tokens"] / old.chunk_tokens)
+            given["slots_per_node"] = max(1, slots)
+        geometry = replace(old, **given)
+        if geometry.slot_choice == "pooled" and self.shared.adapter.pool_query is None:
+            raise UsageError(
+                "there is no adapter that has learned to pool slots (--slot-choice pooled); use "
+                "first, last or mean, or train an adapter with it"
+            )
         if geometry.chunk_tokens > self.base.window:
             raise UsageError(
                 f"chunks of {geometry.chunk_tokens} tokens exceed the model's window of "

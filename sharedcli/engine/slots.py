@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 
 import torch
 from torch import Tensor
@@ -27,15 +28,25 @@ def read_context(
     trees: Mapping[str, ContextTree],
     dtype: torch.dtype,
 ) -> CompressedKV:
-    """Return the slots of all ``frontiers`` as one context, chunks numbered in their order."""
-    opened = []
-    for frontier in frontiers:
-        tree = trees[frontier.doc_id]
-        levels = sorted({stored_level(tree, node) for node in frontier.nodes})
-        names = [f"level{level}.{kind}" for level in levels for kind in ("keys", "values")]
-        tensors = store.read_chunk(frontier.doc_id, frontier.chunk, names, dtype)
-        opened.append([_node(tree, node, tensors) for node in frontier.nodes])
-    return assemble(opened)
+    """Return the slots of all ``frontiers`` as one context, chunks numbered in their order.
+
+    Documents stand one behind the other, as if they were one text.
+    """
+    return CompressedKV.cat(
+        [
+            assemble([_chunk(store, trees[doc_id], frontier, dtype) for frontier in chunks])
+            for doc_id, chunks in groupby(frontiers, key=lambda frontier: frontier.doc_id)
+        ]
+    )
+
+
+def _chunk(
+    store: Store, tree: ContextTree, frontier: ChunkFrontier, dtype: torch.dtype
+) -> list[NodeSlots]:
+    levels = sorted({stored_level(tree, node) for node in frontier.nodes})
+    names = [f"level{level}.{kind}" for level in levels for kind in ("keys", "values")]
+    tensors = store.read_chunk(frontier.doc_id, frontier.chunk, names, dtype)
+    return [_node(tree, node, tensors) for node in frontier.nodes]
 
 
 def _node(tree: ContextTree, node: Node, tensors: Mapping[str, Tensor]) -> NodeSlots:
