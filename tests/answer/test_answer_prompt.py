@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import CHAT_TEMPLATE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken
@@ -31,13 +30,12 @@ EXCERPTS = [
     Excerpt("a.txt", "Third: " + "the keeper wrote down the tides. " * 6),
 ]
 QUESTION = "What burned?"
-NO_SYSTEM = (
+LOOP = "{% for message in messages %}"
+REFUSES_SYSTEM = (
     "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
-    + CHAT_TEMPLATE
+    + LOOP
 )
-DROPS_SYSTEM = CHAT_TEMPLATE.replace(
-    "{% for message in messages %}", "{% for message in messages if message.role != 'system' %}"
-)
+DROPS_SYSTEM = "{% for message in messages if message.role != 'system' %}"
 
 
 @pytest.fixture(scope="module")
@@ -125,9 +123,10 @@ def test_bytes_that_are_no_text_do_not_stop_a_question(tokenizer: Any) -> None:
     assert "Question: Why red?" in _text(tokenizer, prompt)
 
 
-@pytest.mark.parametrize("template", [NO_SYSTEM, DROPS_SYSTEM])
-def test_templates_without_a_system_role(tokenizer: Any, template: str) -> None:
-    other = _with_template(tokenizer, template)
+@pytest.mark.parametrize("loop", [REFUSES_SYSTEM, DROPS_SYSTEM])
+def test_templates_without_a_system_role(tokenizer: Any, loop: str) -> None:
+    assert LOOP in tokenizer.chat_template
+    other = _with_template(tokenizer, tokenizer.chat_template.replace(LOOP, loop))
     prompt = build_prompt(other, QUESTION, EXCERPTS[:1], 4000, [("Earlier?", "Yes.")])
     text = _text(other, prompt)
     assert text.count(INSTRUCTION) == 1
