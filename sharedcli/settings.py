@@ -42,6 +42,7 @@ _PATHS = ("store", "cache")
 CHOICES = {
     "color": ("auto", "always", "never"),
     "inject": ("auto", "always", "never"),
+    "abstain": ("auto", "never"),
     "slot_format": ("int8", "int4", "bfloat16", "float16", "float32"),
     "levels": ("per_node", "nested"),
     "slot_choice": ("first", "last", "mean", "pooled"),
@@ -118,6 +119,7 @@ class Settings:
         top_p: nucleus of the sampling.
         seed: of the sampling.
         inject: "auto" (where a trained adapter is there), "always" or "never".
+        abstain: "auto" (refuse what the documents do not seem to answer) or "never".
         slot_format: "int8", "int4", "bfloat16", "float16" or "float32": how slots are stored.
         chunk_tokens, depth, slots_per_node, levels, slot_choice: the tree's geometry; None is the
             adapter's.
@@ -143,6 +145,7 @@ class Settings:
     top_p: float = 1.0
     seed: int = 0
     inject: str = "auto"
+    abstain: str = "auto"
     slot_format: str = "int4"
     chunk_tokens: int | None = None
     depth: int | None = None

@@ -217,6 +217,30 @@ def retrieval(
     _measure(session, task, bench, files=files, output=output, fresh=fresh, more={"texts": texts})
 
 
+@app.command("abstain")
+@takes(MODEL, GEOMETRY, _ANSWER, CACHE, OUTPUT)
+def abstain(
+    session: Session,
+    files: Files,
+    *,
+    limit: Limit = None,
+    output: Folder = None,
+    fresh: Fresh = False,
+) -> None:
+    """How often does `ask` refuse what the documents do not answer, and what they do?
+
+    FILES are JSON Lines with questions about several documents; each is also asked of another one.
+    """
+    from sharedcli.evaluation.formats import read_items
+    from sharedcli.evaluation.tasks.abstain import Abstain
+    from sharedcli.evaluation.tasks.questions import first_of_each
+
+    items = first_of_each(read_items(files).items, limit)
+    bench = _workbench(session, [], 2048, encoder=True)
+    task = Abstain(items, bench, session.settings.seed)
+    _measure(session, task, bench, files=files, output=output, fresh=fresh, more={})
+
+
 @app.command("compare")
 @takes(OUTPUT)
 def compare(

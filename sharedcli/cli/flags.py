@@ -123,6 +123,13 @@ ANSWER = (
         "auto (with a trained adapter), always or never.",
         _ANSWER,
     ),
+    Flag(
+        "abstain",
+        str,
+        ("--abstain",),
+        "auto (refuse what the documents do not seem to answer) or never.",
+        _ANSWER,
+    ),
     Flag("max_tokens", int, ("--max-tokens",), "Tokens of the answer at most.", _ANSWER, "N"),
     Flag("temperature", float, ("--temperature",), "0 always takes the likeliest.", _ANSWER),
     Flag("top_p", float, ("--top-p",), "Sample from this share of the likeliest.", _ANSWER),

@@ -29,6 +29,7 @@ from sharedcli.model.decoder import Decoder, Sampling
 from sharedcli.model.devices import guard_memory
 from sharedcli.model.injected import InjectedKV
 from sharedcli.retrieve.find import find_passages
+from sharedcli.retrieve.gate import THRESHOLD, answerable, measure_support
 from sharedcli.retrieve.lexical import query_terms
 from sharedcli.retrieve.rank import RankedPassage
 from sharedcli.retrieve.search import ChunkFrontier
@@ -96,13 +97,16 @@ class Asker:
         timings = Timings(load=load_seconds)
         mark = time.monotonic()
         wanted = search_text(question, history)
-        ranked = find_passages(
-            self._store, wanted, [record.id for record in records], self._encoder
-        )
+        ids = [record.id for record in records]
+        ranked = find_passages(self._store, wanted, ids, self._encoder)
+        # a turn of a conversation may be about what was said before
+        gated = self._settings.abstain == "auto" and not history
+        refusal = self._refusal(wanted, ids, ranked) if gated or not ranked else ""
+        timings.search = time.monotonic() - mark
+        if refusal:
+            return self._nothing(question, refusal, timings, started)
         frontiers, trees = self.frontiers(ranked, records)
         timings.search = time.monotonic() - mark
-        if not ranked:
-            return self._nothing(question, timings, started)
         mark = time.monotonic()
         context, note = self._context(frontiers, trees)
         timings.inject = time.monotonic() - mark
@@ -212,12 +216,26 @@ class Asker:
 
         return pieces
 
-    def _nothing(self, question: str, timings: Timings, started: float) -> Answer:
+    def _refusal(self, wanted: str, ids: list[str], ranked: Sequence[RankedPassage]) -> str:
+        """Why there is no answer in the documents; "" if there may be one."""
+        if not ranked:
+            return "no passage of the documents fits the question"
+        support = measure_support(self._store, wanted, ids, ranked)
+        if answerable(support) >= THRESHOLD:
+            return ""
+        page = self._document(ranked[0].doc_id).page_at(ranked[0].passage.start).number
+        return (
+            "nothing in the documents seems to answer this; the nearest is page "
+            f"{page} of {self._document(ranked[0].doc_id).title} "
+            "(--abstain never answers all the same)"
+        )
+
+    def _nothing(self, question: str, why: str, timings: Timings, started: float) -> Answer:
         return Answer(
             question=question,
             found=False,
             sources=(),
-            evidence=Evidence(0, 0, 0, note="no passage of the documents fits the question"),
+            evidence=Evidence(0, 0, 0, note=why),
             usage=Usage(0, 0, 0),
             timings=timings,
             model=self._model.base.identity.model_id,

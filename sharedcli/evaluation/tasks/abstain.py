@@ -1,0 +1,110 @@
+"""Does ``ask`` refuse questions that the documents do not answer, and only those?
+
+Each answerable question is asked of its own document, and once more of another document of the
+same set, drawn by the seed, which is taken not to answer it (two papers on one virus may).
+Questions that a set itself marks as unanswerable are asked of their own document.
+
+Two ways: ``before`` refuses only where no passage shares a word with the question, ``gate`` is what
+``ask`` does. Scores: ``refusal`` over unanswerable questions, ``false_refusal`` over answerable
+ones, ``correct`` over both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+from typing import ClassVar
+
+from sharedcli.errors import UsageError
+from sharedcli.evaluation.items import Item
+from sharedcli.evaluation.methods.contract import Context, Workbench
+from sharedcli.evaluation.tasks.contract import Case, Outcome, Task
+from sharedcli.evaluation.tasks.questions import load_context
+from sharedcli.retrieve.find import find_passages
+from sharedcli.retrieve.gate import THRESHOLD, answerable, measure_support
+
+WAYS = ("before", "gate")
+
+
+class Abstain(Task):
+    """Refusals, deserved and not.
+
+    Args:
+        items: questions; answerable ones are also asked of another document.
+        bench: encoder and tokenizer.
+        seed: of the other documents.
+
+    Raises:
+        UsageError: there is no second document, and no question is marked as unanswerable.
+    """
+
+    name: ClassVar[str] = "abstain"
+
+    def __init__(self, items: Sequence[Item], bench: Workbench, seed: int) -> None:
+        self._bench = bench
+        self._contexts: dict[str, Context] = {}
+        self._cases = _cases(items, seed)
+        if all(case.payload[2] for case in self._cases):
+            raise UsageError(
+                "all questions are about one document, and none is marked as unanswerable; give "
+                "questions about several documents"
+            )
+
+    @property
+    def ways(self) -> Sequence[str]:
+        """As ``Task.ways``."""
+        return WAYS
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """As ``Task.notes``."""
+        if self._bench.encoder is None:
+            return ("no sentence encoder: the gate stays open",)
+        return ()
+
+    def cases(self) -> Sequence[Case]:
+        """As ``Task.cases``."""
+        return self._cases
+
+    def prepare(self, case: Case) -> None:
+        """As ``Task.prepare``: index the document, once."""
+        _ = self._context(case.payload[1]).index
+
+    def measure(self, case: Case, way: str) -> Outcome:
+        """As ``Task.measure``."""
+        item, document, answered = case.payload
+        context = self._context(document)
+        names = [context.document.source]
+        ranked = find_passages(context.index, item.question, names, self._bench.encoder)
+        detail: dict[str, object] = {"question": item.question, "document": document.group}
+        if way == "before":
+            refused = not ranked
+        else:
+            support = measure_support(context.index, item.question, names, ranked)
+            chance = answerable(support)
+            refused = not ranked or chance < THRESHOLD
+            detail["answerable"] = round(chance, 4)
+        score = "false_refusal" if answered else "refusal"
+        scores = {score: float(refused), "correct": float(refused != answered)}
+        return Outcome(scores, {**detail, "refused": refused})
+
+    def _context(self, item: Item) -> Context:
+        if item.group not in self._contexts:
+            self._contexts[item.group] = load_context(item, self._bench)
+        return self._contexts[item.group]
+
+
+def _cases(items: Sequence[Item], seed: int) -> list[Case]:
+    """(item, the item whose document is searched, whether that answers it) as payloads."""
+    documents: dict[str, dict[str, Item]] = {}
+    for item in items:
+        documents.setdefault(item.id.partition(":")[0], {}).setdefault(item.group, item)
+    cases = []
+    for item in items:
+        file = item.id.partition(":")[0]
+        cases.append(Case(item.id, item.group, {}, (item, item, item.answerable)))
+        others = [one for group, one in documents[file].items() if group != item.group]
+        if item.answerable and others:
+            other = Random(f"{seed}/{item.id}").choice(others)
+            cases.append(Case(f"{item.id}@{other.group}", other.group, {}, (item, other, False)))
+    return cases

@@ -1,0 +1,88 @@
+"""Is there evidence for an answer at all? The gate of ``ask``: below it, "not in the documents".
+
+Notable choices:
+- Three things tell: how close the closest window of any passage is to the question (cosine), the
+  share of the question's words that the documents hold nowhere, and how many passages were
+  searched (among many, one is close by chance). Fused scores do not tell: they compare within one
+  question only.
+- Weights are those of a logistic regression on training questions, each asked of its own document
+  and of others; the threshold lets 2 in 100 answerable training questions fall below it. Figures
+  are in ``docs/reference/evaluation.md``.
+- It errs towards answering: a refusal of what is there costs more than a needless answer with its
+  pages to check.
+- It stays open where it knows too little: without sentence vectors (words alone separate nothing),
+  and over so few passages that the prompt shows them all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sharedcli.retrieve.find import PassageIndex
+from sharedcli.retrieve.lexical import query_terms
+from sharedcli.retrieve.naming import MAX_WORDS
+from sharedcli.retrieve.rank import RankedPassage
+from sharedcli.store.fulltext import quote_term
+
+COSINE, ABSENT, PASSAGES, BIAS = 7.42, -1.48, -0.63, -0.30
+"""Weights of the best cosine, the share of absent words, and the log of passages + 1."""
+
+THRESHOLD = 0.215
+"""Least probability of an answer; below it ``ask`` refuses."""
+
+SMALL = 3
+"""Passages that a prompt shows anyway: over no more, nothing is refused."""
+
+
+@dataclass(frozen=True)
+class Support:
+    """What speaks for an answer being there.
+
+    Attributes:
+        cosine: of the closest window of any passage; None without vectors.
+        absent: share of the question's words that no searched passage holds.
+        passages: passages that were searched.
+    """
+
+    cosine: float | None
+    absent: float
+    passages: int
+
+
+def measure_support(
+    index: PassageIndex, question: str, doc_ids: Sequence[str], ranked: Sequence[RankedPassage]
+) -> Support:
+    """Look what the documents hold for a question.
+
+    Args:
+        index: the store.
+        question: what was searched for.
+        doc_ids: the documents that were searched.
+        ranked: what was found in them.
+    """
+    cosines = [hit.cosine for hit in ranked if hit.cosine is not None]
+    passages = sum(len(index.passages(doc_id)) for doc_id in doc_ids)
+    terms = query_terms(question)[:MAX_WORDS]
+    chosen = set(doc_ids)
+    missing = sum(
+        not any(doc in chosen for doc in index.count_text(quote_term(term))) for term in terms
+    )
+    return Support(max(cosines, default=None), missing / max(1, len(terms)), passages)
+
+
+def answerable(support: Support) -> float:
+    """Return the probability that the documents answer the question; 1 where nothing can be said.
+
+    It is calibrated on training questions, half of which had an answer; ``THRESHOLD`` decides.
+    """
+    if support.cosine is None or support.passages <= SMALL:
+        return 1.0
+    logit = (
+        COSINE * support.cosine
+        + ABSENT * support.absent
+        + PASSAGES * math.log(support.passages + 1)
+        + BIAS
+    )
+    return 1 / (1 + math.exp(-logit))

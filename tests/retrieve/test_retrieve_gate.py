@@ -1,0 +1,76 @@
+"""The gate: what it looks at, and which way it errs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sharedcli.retrieve.gate import SMALL, THRESHOLD, Support, answerable, measure_support
+from sharedcli.retrieve.rank import RankedPassage
+from sharedcli.store.records import Passage, PassageHit
+
+
+class _Index:
+    """Words by document."""
+
+    def __init__(self, words: dict[str, str], passages: int = 10) -> None:
+        self._words = {doc: set(text.split()) for doc, text in words.items()}
+        self._count = passages
+
+    def search_text(
+        self, match: str, doc_ids: Sequence[str] | None = None, limit: int = 20
+    ) -> list[PassageHit]:
+        raise AssertionError("the gate searches nothing itself")
+
+    def count_text(self, match: str) -> Mapping[str, int]:
+        word = match.strip('"')
+        return {doc: 1 for doc, words in self._words.items() if word in words}
+
+    def passages(self, doc_id: str) -> Sequence[Passage]:
+        return [Passage(n, 1, n, n + 1) for n in range(self._count)]
+
+    def passage_vectors(self, doc_ids: object) -> Mapping[str, object]:
+        raise AssertionError("the gate reads no vectors itself")
+
+
+def _hit(cosine: float | None) -> RankedPassage:
+    return RankedPassage("a", Passage(0, 1, 0, 1), 0.5, cosine=cosine)
+
+
+def test_what_is_measured() -> None:
+    index = _Index({"a": "keeper oil", "b": "whale"})
+    question = "How much oil did the keeper and the whale burn?"
+    found = measure_support(index, question, ["a"], [_hit(0.2), _hit(0.6), _hit(None)])  # type: ignore[arg-type]
+    assert (found.cosine, found.passages) == (0.6, 10)
+    assert found.absent == pytest.approx(3 / 5)  # "much", "whale" and "burn"
+    both = measure_support(index, question, ["a", "b"], [_hit(0.6)])  # type: ignore[arg-type]
+    assert both.absent < found.absent
+    assert both.passages == 20
+
+
+def test_far_questions_are_refused_and_near_ones_are_not() -> None:
+    assert answerable(Support(0.05, 0.8, 100)) < THRESHOLD
+    assert answerable(Support(0.7, 0.0, 100)) > THRESHOLD
+
+
+def test_it_stays_open_where_it_knows_too_little() -> None:
+    assert answerable(Support(None, 1.0, 100)) == 1
+    assert answerable(Support(-0.1, 1.0, SMALL)) == 1
+
+
+@given(
+    st.floats(-1, 1),
+    st.floats(0, 1),
+    st.integers(SMALL + 1, 10**6),
+    st.floats(0, 1),
+    st.floats(0, 1),
+)
+def test_more_support_never_lowers_the_probability(
+    cosine: float, absent: float, passages: int, closer: float, found: float
+) -> None:
+    before = answerable(Support(cosine, absent, passages))
+    after = answerable(Support(min(1, cosine + closer), absent * found, passages))
+    assert 0 <= before <= after <= 1
