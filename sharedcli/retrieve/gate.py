@@ -11,7 +11,8 @@ Notable choices:
 - It errs towards answering: a refusal of what is there costs more than a needless answer with its
   pages to check.
 - It stays open where it knows too little: without sentence vectors (words alone separate nothing),
-  and over so few passages that the prompt shows them all.
+  for questions about a document as a whole ("What is the plot?"), and over so few passages that the
+  prompt shows them all.
 """
 
 from __future__ import annotations
@@ -32,6 +33,17 @@ COSINE, ABSENT, PASSAGES, BIAS = 7.42, -1.48, -0.63, -0.30
 THRESHOLD = 0.215
 """Least probability of an answer; below it ``ask`` refuses."""
 
+LARGEST = 120
+"""Passages that the training questions were searched in at most; more count as so many."""
+
+_WHOLE_TEXT = """
+document documents report reports paper text story book file files article summary summarise
+summarize overview contents outline topic topics plot gist
+"""
+WHOLE = frozenset(_WHOLE_TEXT.split())
+"""Words of questions about a document as a whole: no passage is close to them, and they have an
+answer all the same."""
+
 SMALL = 3
 """Passages that a prompt shows anyway: over no more, nothing is refused."""
 
@@ -44,11 +56,13 @@ class Support:
         cosine: of the closest window of any passage; None without vectors.
         absent: share of the question's words that no searched passage holds.
         passages: passages that were searched.
+        whole: the question is about a document as a whole.
     """
 
     cosine: float | None
     absent: float
     passages: int
+    whole: bool = False
 
 
 def measure_support(
@@ -69,7 +83,8 @@ def measure_support(
     missing = sum(
         not any(doc in chosen for doc in index.count_text(quote_term(term))) for term in terms
     )
-    return Support(max(cosines, default=None), missing / max(1, len(terms)), passages)
+    whole = not WHOLE.isdisjoint(terms)
+    return Support(max(cosines, default=None), missing / max(1, len(terms)), passages, whole)
 
 
 def answerable(support: Support) -> float:
@@ -77,12 +92,12 @@ def answerable(support: Support) -> float:
 
     It is calibrated on training questions, half of which had an answer; ``THRESHOLD`` decides.
     """
-    if support.cosine is None or support.passages <= SMALL:
+    if support.cosine is None or support.whole or support.passages <= SMALL:
         return 1.0
     logit = (
         COSINE * support.cosine
         + ABSENT * support.absent
-        + PASSAGES * math.log(support.passages + 1)
+        + PASSAGES * math.log(min(support.passages, LARGEST) + 1)
         + BIAS
     )
     return 1 / (1 + math.exp(-logit))

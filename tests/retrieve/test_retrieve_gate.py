@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharedcli.retrieve.gate import SMALL, THRESHOLD, Support, answerable, measure_support
+from sharedcli.retrieve.gate import LARGEST, SMALL, THRESHOLD, Support, answerable, measure_support
 from sharedcli.retrieve.rank import RankedPassage
 from sharedcli.store.records import Passage, PassageHit
 
@@ -59,6 +59,10 @@ def test_far_questions_are_refused_and_near_ones_are_not() -> None:
 def test_it_stays_open_where_it_knows_too_little() -> None:
     assert answerable(Support(None, 1.0, 100)) == 1
     assert answerable(Support(-0.1, 1.0, SMALL)) == 1
+    index = _Index({"a": "keeper"})
+    about = measure_support(index, "What is the report about?", ["a"], [_hit(0.0)])  # type: ignore[arg-type]
+    assert answerable(about) == 1
+    assert answerable(Support(0.3, 0.5, 10**6)) == answerable(Support(0.3, 0.5, LARGEST))
 
 
 @given(

@@ -1,12 +1,13 @@
 """Does ``ask`` refuse questions that the documents do not answer, and only those?
 
 Each answerable question is asked of its own document, and once more of another document of the
-same set, drawn by the seed, which is taken not to answer it (two papers on one virus may).
-Questions that a set itself marks as unanswerable are asked of their own document.
+same set, drawn by the seed, which is taken not to answer it (two papers on one virus may). Where
+there are several files, each is also asked of a document of another file: a foreign one. Questions
+that a set itself marks as unanswerable are asked of their own document.
 
 Two ways: ``before`` refuses only where no passage shares a word with the question, ``gate`` is what
-``ask`` does. Scores: ``refusal`` over unanswerable questions, ``false_refusal`` over answerable
-ones, ``correct`` over both.
+``ask`` does. Scores: ``false_refusal`` over answerable questions, ``refusal`` over unanswerable
+ones, ``foreign_refusal`` over those asked of another file's document, ``correct`` over all.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from sharedcli.retrieve.find import find_passages
 from sharedcli.retrieve.gate import THRESHOLD, answerable, measure_support
 
 WAYS = ("before", "gate")
+ANSWERED, UNANSWERED, FOREIGN = "false_refusal", "refusal", "foreign_refusal"
+"""What a refusal is called where the document answers the question, and where it does not."""
 
 
 class Abstain(Task):
@@ -44,7 +47,7 @@ class Abstain(Task):
         self._bench = bench
         self._contexts: dict[str, Context] = {}
         self._cases = _cases(items, seed)
-        if all(case.payload[2] for case in self._cases):
+        if all(case.payload[2] == ANSWERED for case in self._cases):
             raise UsageError(
                 "all questions are about one document, and none is marked as unanswerable; give "
                 "questions about several documents"
@@ -72,7 +75,7 @@ class Abstain(Task):
 
     def measure(self, case: Case, way: str) -> Outcome:
         """As ``Task.measure``."""
-        item, document, answered = case.payload
+        item, document, kind = case.payload
         context = self._context(document)
         names = [context.document.source]
         ranked = find_passages(context.index, item.question, names, self._bench.encoder)
@@ -84,8 +87,7 @@ class Abstain(Task):
             chance = answerable(support)
             refused = not ranked or chance < THRESHOLD
             detail["answerable"] = round(chance, 4)
-        score = "false_refusal" if answered else "refusal"
-        scores = {score: float(refused), "correct": float(refused != answered)}
+        scores = {kind: float(refused), "correct": float(refused != (kind == ANSWERED))}
         return Outcome(scores, {**detail, "refused": refused})
 
     def _context(self, item: Item) -> Context:
@@ -95,16 +97,27 @@ class Abstain(Task):
 
 
 def _cases(items: Sequence[Item], seed: int) -> list[Case]:
-    """(item, the item whose document is searched, whether that answers it) as payloads."""
+    """Payloads: the item, one whose document is searched, and what a refusal is called."""
     documents: dict[str, dict[str, Item]] = {}
     for item in items:
-        documents.setdefault(item.id.partition(":")[0], {}).setdefault(item.group, item)
+        documents.setdefault(_file(item), {}).setdefault(item.group, item)
     cases = []
     for item in items:
-        file = item.id.partition(":")[0]
-        cases.append(Case(item.id, item.group, {}, (item, item, item.answerable)))
-        others = [one for group, one in documents[file].items() if group != item.group]
-        if item.answerable and others:
-            other = Random(f"{seed}/{item.id}").choice(others)
-            cases.append(Case(f"{item.id}@{other.group}", other.group, {}, (item, other, False)))
+        own = ANSWERED if item.answerable else UNANSWERED
+        cases.append(Case(item.id, item.group, {}, (item, item, own)))
+        if not item.answerable:
+            continue
+        rng = Random(f"{seed}/{item.id}")
+        file = _file(item)
+        same = [one for group, one in documents[file].items() if group != item.group]
+        foreign = [one for other in documents if other != file for one in documents[other].values()]
+        for kind, others in ((UNANSWERED, same), (FOREIGN, foreign)):
+            if others:
+                other = rng.choice(others)
+                place = f"{item.id}@{_file(other)}:{other.group}"
+                cases.append(Case(place, other.group, {}, (item, other, kind)))
     return cases
+
+
+def _file(item: Item) -> str:
+    return item.id.partition(":")[0]
