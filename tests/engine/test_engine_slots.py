@@ -32,11 +32,11 @@ CHUNK = 64
 
 
 def text_of_tokens(tokenizer: Any, chunks: int, rest: int) -> str:
-    """A text of ``chunks`` full chunks and a tail of ``rest`` tokens."""
+    """A text that is ``chunks`` full chunks and ``rest`` tokens, with the line ends of its page."""
     text = (LAMP + BELL) * (chunks + 1)
-    while len(tokenize_text(tokenizer, text)[0]) != chunks * CHUNK + rest:
+    while len(tokenize_text(tokenizer, text.rstrip() + "\n\n")[0]) != chunks * CHUNK + rest:
         text = text[:-1]
-    return text
+    return text.rstrip()
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def library_of(
         opened.append(engine)
         run_index(engine, *(tmp_path / name for name in names))
         records = engine.documents()
-        assert [record.chunks for record in records] == [3, 2]
+        assert [record.tokens for record in records] == [2 * CHUNK + 1, CHUNK + 11]
         tokens = {
             record.id: torch.from_numpy(
                 tokenize_text(tokenizer, engine.store().load_document(record.id).text)[0]
