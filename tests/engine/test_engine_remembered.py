@@ -57,7 +57,7 @@ def test_what_is_remembered_is_what_was_loaded(settings: Settings) -> None:
         {"quantization": "bnb-8bit"},
         {"chunk_tokens": 128},
         {"depth": 1},
-        {"slot_format": "int4"},
+        {"slot_format": "int8"},
         {"adapter": None},
         {"adapter": "somewhere"},
         {"offline": False},
@@ -118,6 +118,6 @@ def test_rates(loaded: Settings) -> None:
     assert recall_rates(loaded, identity) is None
     remember_rates(loaded, identity, Rates(100.0, 50.0, 4.2))
     assert recall_rates(loaded, identity) == Rates(100.0, 50.0, 4.2)
-    assert recall_rates(loaded, replace(identity, slot_format="int4")) is None
+    assert recall_rates(loaded, replace(identity, slot_format="int8")) is None
     remember_rates(loaded, identity, Rates(100.0, 0.0, 4.2))
     assert recall_rates(loaded, identity) is None
