@@ -12,8 +12,10 @@ whoever made it.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import struct
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,7 +31,7 @@ from sharedcli.errors import CorruptionError, SharedCLIError, UsageError
 from sharedcli.ingest.document import Document, Page
 from sharedcli.ingest.limits import Limits
 from sharedcli.ingest.sanitise import sanitise, sanitise_line
-from sharedcli.store import durable, portable
+from sharedcli.store import portable
 from sharedcli.store.digests import is_sha256
 from sharedcli.store.fulltext import MAX_PASSAGES
 from sharedcli.store.identity import TREE_FORMAT_VERSION, TreeIdentity
@@ -91,6 +93,15 @@ def _checked(path: Path) -> Iterator[None]:
         raise _refused(path, f"{type(error).__name__}: {error}") from error
     except (RecursionError, RuntimeError, SafetensorError, zipfile.BadZipFile, EOFError) as error:
         raise _refused(path, f"{type(error).__name__}: {error}") from error
+    except struct.error as error:
+        raise _refused(path, str(error)) from error
+    except OSError as error:
+        # offsets of a damaged archive lead to places that no file has
+        if error.errno == errno.EINVAL:
+            raise _refused(path, "its offsets lead nowhere") from error
+        raise SharedCLIError(
+            f"{path} cannot be read ({error.strerror}); check its permissions and the disk"
+        ) from error
 
 
 def _refused(path: Path, reason: str) -> CorruptionError:
@@ -107,7 +118,7 @@ class _Archive:
         self._path = path
 
     def __enter__(self) -> _Archive:
-        with durable.translated(self._path), _checked(self._path):
+        with _checked(self._path):
             if not self._path.is_file():
                 raise UsageError(f"{self._path} is no file; give one that `export` has written")
             self._zip = zipfile.ZipFile(self._path)
