@@ -191,10 +191,9 @@ def bamboo(row: Row) -> Iterator[Item]:
             f"{row.where}: orderings are not scored by sharedcli; give another BAMBOO task"
         )
     question = str(row.data.get("question") or "")
-    number = not question and "\nQuestion:" in context
-    if number:  # altqa keeps instruction, document and question in one text
-        context, _, question = context.rpartition("\nQuestion:")
-        context = context.partition("Document:")[2] or context
+    number = not question and "Question:" in context and "Document:" in context
+    if number:
+        context, question = _altqa(context)
     yield Item(
         context=context,
         question=question.strip() or "Who says the next line?",
@@ -205,3 +204,12 @@ def bamboo(row: Row) -> Iterator[Item]:
         dataset=row.path.stem,
         **base,
     )
+
+
+def _altqa(content: str) -> tuple[str, str]:
+    """Document and question of one text that holds both, in either order, after an instruction."""
+    ask, read = content.rfind("\nQuestion:"), content.find("Document:")
+    if ask < read:
+        question, _, document = content[max(ask, 0) :].partition("Document:")
+        return document, question.partition("Question:")[2]
+    return content[read:ask].partition("Document:")[2], content[ask:].partition("Question:")[2]

@@ -134,6 +134,9 @@ def test_bamboo(tmp_path: Path) -> None:
     number = _one(tmp_path, "altqa", {"content": text, "answer": "1964"})
     assert (number.question, number.context.strip()) == ("when?", "Born in 1964.")
     assert number.score("1964.")["match"] == 1
+    turned = "Answer.\n\nQuestion:\nwhen?\n\nDocument:\n Born in 1964.\n"
+    other = _one(tmp_path, "altqa2", {"content": turned, "answer": "1964"})
+    assert (other.question, other.context.strip()) == ("when?", "Born in 1964.")
     claim = {"content": "c", "hypothesis": "h", "answer": False}
     assert _one(tmp_path, "senhallu", claim).answers == ("B",)
 
