@@ -6,7 +6,7 @@
     ├── NotInDocumentsError        4   the documents hold no answer
     ├── NoStoreError              10   no store at that place, or it holds no document
     ├── StoreLockedError          11   another process is writing
-    ├── ModelMismatchError        12   the tree was made by another model, adapter, dtype or geometry
+    ├── ModelMismatchError        12   a tree was made by another model, adapter, dtype or geometry
     ├── CorruptionError           13   a digest does not match: damaged bytes are never used
     ├── ModelMissingError         14   the model is not on this machine and may not be fetched
     ├── OutOfMemoryError          15   not enough memory, with the settings that would need less

@@ -138,7 +138,7 @@ class Settings:
     quantization: str | None = None
     adapter: str | None = None
     offline: bool = False
-    budget: int = 1024
+    budget: int = 256
     passages: int = 3
     max_tokens: int = 256
     temperature: float = 0.0

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from sharedcli.answer.answer import Answer, Evidence, OpenedChunk, Timings, Usage
-from sharedcli.answer.citations import cite
+from sharedcli.answer.citations import Citation, cite
 from sharedcli.answer.prompt import Excerpt, build_prompt
 from sharedcli.answer.stream import decode_stream, stop_tokens
 from sharedcli.engine.loading import LoadedModel
@@ -104,7 +104,7 @@ class Asker:
         refusal = self._refusal(wanted, ids, ranked) if gated or not ranked else ""
         timings.search = time.monotonic() - mark
         if refusal:
-            return self._nothing(question, refusal, timings, started)
+            return self._nothing(question, refusal, ranked, timings=timings, started=started)
         frontiers, trees = self.frontiers(ranked, records)
         timings.search = time.monotonic() - mark
         mark = time.monotonic()
@@ -170,17 +170,10 @@ class Asker:
         slots = context.slots if context else 0
         covered = sum(node.tokens for opened in frontiers for node in opened.nodes)
         usage = Usage(len(prompt.tokens), slots, covered)
-        documents = {hit.doc_id: self._document(hit.doc_id) for hit in ranked[:CHUNK_PASSAGES]}
         return Answer(
             question=question,
             found=True,
-            sources=cite(
-                ranked[:CHUNK_PASSAGES],
-                documents,
-                CITATIONS,
-                prompt.excerpts,
-                query_terms(question),
-            ),
+            sources=self._cited(question, ranked, prompt.excerpts),
             evidence=Evidence(
                 prompt.excerpts,
                 slots,
@@ -230,11 +223,20 @@ class Asker:
             "(--abstain never answers all the same)"
         )
 
-    def _nothing(self, question: str, why: str, timings: Timings, started: float) -> Answer:
+    def _nothing(
+        self,
+        question: str,
+        why: str,
+        ranked: Sequence[RankedPassage],
+        *,
+        timings: Timings,
+        started: float,
+    ) -> Answer:
+        """No answer, but the nearest pages: a refusal may be wrong."""
         return Answer(
             question=question,
             found=False,
-            sources=(),
+            sources=self._cited(question, ranked, 0),
             evidence=Evidence(0, 0, 0, note=why),
             usage=Usage(0, 0, 0),
             timings=timings,
@@ -242,6 +244,13 @@ class Asker:
             adapter=self._model.adapter_name,
             _started=started,
         )
+
+    def _cited(
+        self, question: str, ranked: Sequence[RankedPassage], verbatim: int
+    ) -> tuple[Citation, ...]:
+        best = ranked[:CHUNK_PASSAGES]
+        documents = {hit.doc_id: self._document(hit.doc_id) for hit in best}
+        return cite(best, documents, CITATIONS, verbatim, query_terms(question))
 
     def _document(self, doc_id: str) -> Document:
         if doc_id not in self._documents:
