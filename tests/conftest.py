@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,10 @@ import pytest
 
 # Before anything imports huggingface_hub: a test that reaches for the hub is a broken test.
 os.environ["HF_HUB_OFFLINE"] = "1"
+
+# A shell's background jobs ignore Ctrl-C, and so would every process that tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ARCHITECTURES = ("llama", "mistral", "qwen2", "qwen3")
 CHAT_TEMPLATE = (

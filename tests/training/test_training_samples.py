@@ -121,7 +121,7 @@ def test_a_verbatim_passage_may_stand_in_the_prompt(
     tokenizer = tiny_base().tokenizer
     sampler = QuestionSampler(sources[1:], tokenizer)
     sample = sampler.draw(Random(0), 400, 2, verbatim=1.0)
-    assert all("[1] document, page" in tokenizer.decode(r.tokens) for r in sample.running)
+    assert all("from the text above" in tokenizer.decode(r.tokens) for r in sample.running)
 
 
 def test_long_documents_are_read_around_an_answer(
