@@ -95,6 +95,34 @@ class CompressedKV:
             valid=None if self.valid is None else self.valid.to(device),
         )
 
+    def row(self, index: int) -> CompressedKV:
+        """One context of the batch, without its padding."""
+        one = slice(index, index + 1)
+        kept = slice(None) if self.valid is None else self.valid[index].nonzero()[:, 0]
+        return CompressedKV(
+            keys=self.keys[:, one, :, kept],
+            values=self.values[:, one, :, kept],
+            chunk=self.chunk[one, kept],
+            local=self.local[one, kept],
+            place=self.place[one, kept],
+            chunks=self.chunks[one],
+            tokens=self.tokens[one],
+        )
+
+    def before(self, tokens: int) -> CompressedKV:
+        """The slots of the first ``tokens`` tokens, a whole number of chunks (batch of 1)."""
+        kept = int((self.place[0] < tokens).sum())
+        chunk = self.chunk[:, :kept]
+        return CompressedKV(
+            keys=self.keys[:, :, :, :kept],
+            values=self.values[:, :, :, :kept],
+            chunk=chunk,
+            local=self.local[:, :kept],
+            place=self.place[:, :kept],
+            chunks=chunk.amax(-1) + 1 if kept else torch.zeros_like(self.chunks),
+            tokens=self.tokens.clamp(max=tokens),
+        )
+
     @classmethod
     def empty(
         cls, layers: int, kv_heads: int, head_dim: int, device: torch.device, dtype: torch.dtype

@@ -27,7 +27,10 @@ class Batch:
             nothing before it).
         labels: the token to predict at each place [R, T], shifted: ``IGNORED`` where no loss is.
         first: the first place with a label, for any running text.
-        teachers: what a teacher reads for each running text; it ends with the same targets.
+        teachers: what a teacher reads.
+        taught: for each running text, which of ``teachers`` holds its targets, and where they
+            begin in it.
+        sees: tokens of its context that each running text sees, [R]; None if all see all.
         digest: name of the batch for things kept on disk; "" where it does not come again.
     """
 
@@ -38,6 +41,8 @@ class Batch:
     labels: Tensor
     first: int
     teachers: tuple[Tensor, ...] = ()
+    taught: tuple[tuple[int, int], ...] = ()
+    sees: tuple[int, ...] | None = None
     digest: str = ""
 
     @property
@@ -67,14 +72,9 @@ def make_batch(
     for row, (_, text) in enumerate(running):
         last = len(text.tokens)
         labels[row, text.first_target - 1 : last - 1] = text.tokens[text.first_target :]
-    reads: list[Tensor] = []
-    for i, text in running if teachers else ():
-        if not cuts:
-            reads.append(text.tokens)
-        elif text.verbatim is not None:
-            reads.append(text.verbatim)
-        else:
-            reads.append(torch.cat((samples[i].context, text.tokens)))
+    reads, taught = _reads(samples, bool(cuts)) if teachers else ([], [])
+    sees = [len(samples[i].context) if text.sees is None else text.sees for i, text in running]
+    partly = any(text.sees is not None for _, text in running)
     return Batch(
         contexts=tuple(sample.context for sample in samples) if cuts else (),
         cuts=tuple(cuts),
@@ -83,5 +83,34 @@ def make_batch(
         labels=labels,
         first=min(text.first_target for _, text in running) - 1,
         teachers=tuple(reads),
+        taught=tuple(taught),
+        sees=tuple(sees) if partly and cuts else None,
         digest=digest,
     )
+
+
+def _reads(samples: Sequence[Sample], informed: bool) -> tuple[list[Tensor], list[tuple[int, int]]]:
+    """What a teacher reads, and where in it each running text's targets begin.
+
+    Running texts along a context are parts of one reading.
+    """
+    reads: list[Tensor] = []
+    taught: list[tuple[int, int]] = []
+    for sample in samples:
+        whole = -1
+        for text in sample.running:
+            if informed and text.sees is not None:
+                if whole < 0:
+                    whole = len(reads)
+                    reads.append(torch.cat((sample.context, sample.running[-1].tokens)))
+                taught.append((whole, text.sees + text.first_target))
+                continue
+            if not informed:
+                read = text.tokens
+            elif text.verbatim is not None:
+                read = text.verbatim
+            else:
+                read = torch.cat((sample.context, text.tokens))
+            taught.append((len(reads), len(read) - len(text.tokens) + text.first_target))
+            reads.append(read)
+    return reads, taught

@@ -97,7 +97,9 @@ class Feed:
         else:
             assert self._text is not None
             samples = [
-                self._text.draw(rng, context, running, draw.distractors, chunk)
+                self._text.draw_along(rng, context, running, chunk, stage.along)
+                if stage.along
+                else self._text.draw(rng, context, running, draw.distractors, chunk)
                 for _ in range(stage.batch)
             ]
         # an answer that nothing shown can tell would teach to make one up

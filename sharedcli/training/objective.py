@@ -13,6 +13,7 @@ are used inside its ``forward``.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -20,7 +21,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from sharedcli.model.attention import InjectedKV
 from sharedcli.model.compressed import CompressedKV
@@ -96,6 +96,8 @@ class TrainingStep(nn.Module):
         """Slots at their places, one row for each running text."""
         with nullcontext() if self.compressor_trains else torch.no_grad():
             slots = self.compress(batch) if slots is None else slots
+        if slots is not None and batch.sees is not None:
+            return self.model.prepare(seen_parts(slots, batch.owner.tolist(), batch.sees))
         return owned(self.model.prepare(slots), batch.owner, len(batch.contexts))
 
     def logits(self, batch: Batch, injected: InjectedKV | None) -> Tensor:
@@ -111,6 +113,13 @@ def picked_labels(batch: Batch) -> Tensor:
     """The tokens to predict at places with a loss, [N], in the order of ``TrainingStep.logits``."""
     labels = batch.labels[:, batch.first : -1]
     return labels[labels != IGNORED]
+
+
+def seen_parts(slots: CompressedKV, owner: Sequence[int], sees: Sequence[int]) -> CompressedKV:
+    """For each running text the slots of its context's first ``sees`` tokens, as one batch."""
+    return CompressedKV.batch(
+        [slots.row(row).before(tokens) for row, tokens in zip(owner, sees, strict=True)]
+    )
 
 
 def owned(injected: InjectedKV | None, owner: Tensor, contexts: int) -> InjectedKV | None:
@@ -140,22 +149,29 @@ def weigh(logits: Tensor, labels: Tensor, objective: Objective, teacher: Teacher
         teacher: needed where the objective's distillation is above 0.
     """
     logits = logits.float()
-    next_token = cross_entropy(logits, labels)
+    normaliser = logits.logsumexp(-1, keepdim=True)
+    next_token = (normaliser - logits.gather(-1, labels[:, None])).mean()
     total = objective.next_token * next_token
     distillation = logits.new_zeros(())
     if teacher is not None:
-        distillation = kl(logits, teacher, objective.temperature)
+        same = objective.temperature == 1
+        distillation = kl(logits, teacher, objective.temperature, normaliser if same else None)
         total = total + objective.distillation * distillation
     return Losses(total, next_token.detach(), distillation.detach())
 
 
-def kl(logits: Tensor, teacher: Teacher, temperature: float = 1.0) -> Tensor:
+def kl(
+    logits: Tensor, teacher: Teacher, temperature: float = 1.0, normaliser: Tensor | None = None
+) -> Tensor:
     """KL(teacher || student), mean over N places, times temperature squared.
 
     What the teacher's kept tokens leave of the mass counts as one more token, on both sides.
+    ``normaliser`` [N, 1] is the log of the sum over the vocabulary, where it is known already.
     """
-    logits = logits / temperature
-    student = logits.gather(-1, teacher.ids) - logits.logsumexp(-1, keepdim=True)
+    if normaliser is None:
+        logits = logits / temperature
+        normaliser = logits.logsumexp(-1, keepdim=True)
+    student = logits.gather(-1, teacher.ids) - normaliser
     wanted = teacher.log_probs
     divergence = (wanted.exp() * (wanted - student)).sum(-1)
     if teacher.ids.shape[-1] < logits.shape[-1]:
@@ -172,25 +188,32 @@ def _rest(log_probs: Tensor) -> Tensor:
 @torch.no_grad()
 def teach(model: SharedLLM, batch: Batch, objective: Objective) -> Teacher:
     """Let the plain base read each running text's context with full attention."""
-    ids: list[Tensor] = []
-    kept: list[Tensor] = []
+    found: dict[int, tuple[Tensor, Tensor]] = {}
+    counts = (batch.labels != IGNORED).sum(-1).tolist()
     for first, last in _groups([len(read) for read in batch.teachers]):
-        reads = batch.teachers[first:last]
-        targets = (batch.labels[first:last] != IGNORED).sum(-1).tolist()
-        # the targets end each text; padding on the right is behind all of them
-        tokens = nn.utils.rnn.pad_sequence(list(reads), batch_first=True)
-        starts = [len(read) - 1 - count for read, count in zip(reads, targets, strict=True)]
-        low = min(starts)
-        keep = torch.arange(low, tokens.shape[1] - 1, device=tokens.device)
+        # padding on the right is behind all that is read
+        tokens = nn.utils.rnn.pad_sequence(list(batch.teachers[first:last]), batch_first=True)
+        spans = [
+            (row, read - first, begin - 1, begin - 1 + count)
+            for row, ((read, begin), count) in enumerate(zip(batch.taught, counts, strict=True))
+            if first <= read < last
+        ]
+        wanted = sorted({place for _, _, low, high in spans for place in range(low, high)})
+        keep = torch.tensor(wanted, device=tokens.device)
         logits = model(tokens, role=None, logits_to_keep=keep)
-        for row, start, count in zip(logits, starts, targets, strict=True):
-            found = row[start - low : start - low + count].float() / objective.temperature
-            log_probs = found.log_softmax(-1)
-            size = log_probs.shape[-1]
-            best = log_probs.topk(min(objective.top_k or size, size))
-            ids.append(best.indices)
-            kept.append(best.values)
-    return Teacher(torch.cat(ids), torch.cat(kept))
+        for row, read, low, high in spans:
+            at = bisect_left(wanted, low)
+            found[row] = _likeliest(logits[read, at : at + high - low], objective)
+    rows = [found[row] for row in range(len(counts))]
+    return Teacher(torch.cat([ids for ids, _ in rows]), torch.cat([kept for _, kept in rows]))
+
+
+def _likeliest(logits: Tensor, objective: Objective) -> tuple[Tensor, Tensor]:
+    """The kept tokens of distributions [N, V] and their log-probabilities."""
+    logits = logits.float() / objective.temperature
+    size = logits.shape[-1]
+    best = logits.topk(min(objective.top_k or size, size))
+    return best.indices, best.values - logits.logsumexp(-1, keepdim=True)
 
 
 def _groups(lengths: Sequence[int]) -> list[tuple[int, int]]:

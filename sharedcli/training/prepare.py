@@ -19,6 +19,7 @@ from sharedcli.model.compressor import Compressor
 from sharedcli.model.devices import cpu_has_bfloat16, resolve_device
 from sharedcli.model.sharedllm import SharedLLM
 from sharedcli.training.feed import Feed
+from sharedcli.training.fused import FusedStep, fits
 from sharedcli.training.hardware import Cost
 from sharedcli.training.heldout import HeldOut
 from sharedcli.training.objective import TrainingStep
@@ -127,7 +128,7 @@ def prepare(job: Job, observer: Observer) -> Prepared:
         model.checkpoint_layers()
         for layer in model.base.model.layers:
             layer.training = True  # checkpoints act in training; dropout inside must not
-    step = TrainingStep(model, Compressor(model, COMPRESSOR_BATCH_TOKENS), trained.compressor)
+    step = _step(job, model, trained, dtype)
     feeds = _feeds(
         job.recipe,
         sources,
@@ -158,6 +159,13 @@ def prepare(job: Job, observer: Observer) -> Prepared:
         dtype=dtype,
         kept_name=hashlib.sha256(begun.encode()).hexdigest()[:16],
     )
+
+
+def _step(job: Job, model: SharedLLM, trained: Trained, dtype: torch.dtype) -> TrainingStep:
+    compressor = Compressor(model, COMPRESSOR_BATCH_TOKENS)
+    if job.recipe.fused and not job.recipe.checkpointing and fits(model):
+        return FusedStep(model, compressor, trained.compressor, dtype)
+    return TrainingStep(model, compressor, trained.compressor)
 
 
 def keep_differentiable(model: Any) -> None:

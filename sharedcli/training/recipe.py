@@ -259,6 +259,8 @@ class Stage:
         pool: number of batches that are drawn once and then come again; 0 draws for ever. What a
             teacher or a frozen compressor makes of them is kept on disk.
         context_as_text: let passages with questions serve as long text too.
+        along: running texts along each context of long text, each seeing the chunks before it; 0
+            for one text behind the context. What is compressed and taught once serves them all.
     """
 
     name: str = "lm"
@@ -269,6 +271,7 @@ class Stage:
     questions_per_context: int = 4
     pool: int = 0
     context_as_text: bool = False
+    along: int = 0
     curriculum: tuple[Phase, ...] = (Phase(),)
     draw: Draw = field(default_factory=Draw)
     objective: Objective = field(default_factory=Objective)
@@ -280,6 +283,12 @@ class Stage:
         _need(self.pool >= 0, "stages.pool", self.pool, "0 or more")
         for name in ("batch", "accumulate", "questions_per_context"):
             _need(getattr(self, name) >= 1, f"stages.{name}", getattr(self, name), "1 or more")
+        _need(self.along >= 0, "stages.along", self.along, "0 or more")
+        if self.along and (self.draw.drop_chunks or self.draw.distractors) and self.questions < 1:
+            raise UsageError(
+                "recipe: stages.along counts on whole contexts of one text; set draw.drop_chunks "
+                "and draw.distractors to 0"
+            )
         ends = [phase.until for phase in self.curriculum]
         if not ends or ends != sorted(set(ends)) or ends[-1] != 1:
             raise UsageError(
@@ -323,6 +332,8 @@ class Recipe:
             training alone, not measuring or loading, so that equal budgets compare.
         precision: "bf16" (autocast), "fp32", or "auto": bf16 where the hardware multiplies it.
         checkpointing: compute activations again in the backward pass instead of keeping them.
+        fused: run Llama's layers as functions of merged weights (``training/fused.py``), which is
+            several times faster on a CPU; where they do not fit, the ordinary way is taken.
         save_steps, save_minutes: how often a checkpoint is written; 0 for never.
         bad_steps: steps in a row with a loss that is no number after which training stops.
     """
@@ -333,6 +344,7 @@ class Recipe:
     minutes: float = 0.0
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     checkpointing: bool = False
+    fused: bool = True
     save_steps: int = 0
     save_minutes: float = 10.0
     bad_steps: int = 10

@@ -32,12 +32,15 @@ class Running:
         evidence: token span in the context that holds the answer; None if there is no question.
         verbatim: what a teacher reads in place of ``tokens`` [T']: the same targets at the end,
             with the context in the prompt; None if it reads the context and then ``tokens``.
+        sees: tokens of the context that stand before it; None for all. Where it is given, the text
+            goes on from there in the context itself.
     """
 
     tokens: Tensor
     first_target: int = 1
     evidence: tuple[int, int] | None = None
     verbatim: Tensor | None = None
+    sees: int | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,23 @@ class TextSampler:
             filler = self._filler(rng, context - len(front), running)
             front = torch.cat((filler, front))
         return Sample(front, (Running(own.file.slice(middle, end)),))
+
+    def draw_along(self, rng: Random, context: int, running: int, chunk: int, texts: int) -> Sample:
+        """Draw consecutive tokens, and ``texts`` running texts along them.
+
+        Each begins at the end of a chunk and sees the chunks before it, so one compression and one
+        reading by a teacher serve them all. The last one follows the context.
+
+        Raises:
+            UsageError: no document is long enough for the running text.
+        """
+        whole = self.draw(rng, context, running)
+        (last,) = whole.running
+        ends = range(chunk, len(whole.context) - running + 1, chunk)
+        inner = sorted(rng.sample(ends, min(texts - 1, len(ends))))
+        along = [Running(whole.context[end : end + running], sees=end) for end in inner]
+        along.append(Running(last.tokens, sees=len(whole.context)))
+        return Sample(whole.context, tuple(along))
 
     def filler(self, rng: Random, tokens: int) -> Tensor:
         """Some other text of at most ``tokens`` tokens (at least one)."""
