@@ -20,6 +20,7 @@ from sharedcli.errors import CorruptionError, OutOfMemoryError, SharedCLIError, 
 from sharedcli.model.adapter import load_adapter
 from sharedcli.training import curve
 from sharedcli.training.estimate import estimate
+from sharedcli.training.fused import FusedStep
 from sharedcli.training.objective import TrainingStep
 from sharedcli.training.observer import Observer
 from sharedcli.training.prepare import Job
@@ -250,27 +251,28 @@ def test_out_of_memory_says_what_to_lower(
 
 
 def test_checkpointing_changes_no_number(toy_job: Callable[..., Job], tmp_path: Path) -> None:
-    kept = toy_job("steps=2", output=tmp_path / "1")
+    kept = toy_job("steps=2", "fused=false", output=tmp_path / "1")
     again = toy_job("steps=2", "checkpointing=true", output=tmp_path / "2")
     for job in (kept, again):
         train(job, Record())
     _equal(kept.output, again.output)
 
 
+@pytest.mark.parametrize("fused", [False, True])
 def test_what_a_frozen_compressor_and_a_teacher_make_is_kept(
-    toy_job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+    toy_job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch, fused: bool
 ) -> None:
     from sharedcli.training import loop
 
+    kind = FusedStep if fused else TrainingStep
     taught, compressed = [], []
-    teach, compress = loop.teach, TrainingStep.compress
+    teach, compress = loop.teach, kind.compress
     monkeypatch.setattr(loop, "teach", lambda *a: (taught.append(1), teach(*a))[1])
-    monkeypatch.setattr(
-        TrainingStep, "compress", lambda *a: (compressed.append(1), compress(*a))[1]
-    )
+    monkeypatch.setattr(kind, "compress", lambda *a: (compressed.append(1), compress(*a))[1])
     train(
         toy_job(
             "steps=9",
+            f"fused={str(fused).lower()}",
             "stages.pool=3",
             "stages.curriculum=[{context_tokens=[100], running_tokens=[24]}]",
             "stages.draw.no_context=0.0",
