@@ -302,7 +302,7 @@ def _measure(
 ) -> None:
     """Run a task, and show or write what it found."""
     from sharedcli.evaluation.experiment import default_folder, run_experiment
-    from sharedcli.evaluation.run_info import setup
+    from sharedcli.measuring.run_info import setup
 
     encoder = "none" if bench.encoder is None else "all-MiniLM-L6-v2"
     known = setup(task.name, session.settings, bench.model, files, passage_encoder=encoder, **more)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from sharedcli.evaluation import plots
 from sharedcli.evaluation.records import RecordFile
 from sharedcli.evaluation.report import Result, summarise, write_result
-from sharedcli.evaluation.run_info import run_info
 from sharedcli.evaluation.runner import OnCase, run_task
 from sharedcli.evaluation.tasks.contract import Task
+from sharedcli.measuring.run_info import run_info
 
 if TYPE_CHECKING:
     from sharedcli.engine.loading import LoadedModel

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 import torch
 
+from sharedcli.baselines.encoder_decoder import CHUNK, ChunkEncoder
+from sharedcli.baselines.streams import CachedStream, continuation_loss
 from sharedcli.errors import UsageError
 from sharedcli.evaluation.answering import answer_letter, answer_text
 from sharedcli.evaluation.methods.contract import Context, Method, UnfitError, Workbench
-from sharedcli.evaluation.methods.encoder_decoder import CHUNK, ChunkEncoder, EncoderDecoder
+from sharedcli.evaluation.methods.encoder_decoder import EncoderDecoder
 from sharedcli.evaluation.methods.lingua import surprisals
 from sharedcli.evaluation.methods.registry import METHODS, make_methods, parse_methods
-from sharedcli.evaluation.streams import CachedStream, continuation_loss
 
 Bench = Callable[..., Workbench]
 RUNNING = torch.arange(20, 52)

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from sharedcli.answer.prompt import Excerpt, build_prompt
+from sharedcli.baselines.streams import Stream
 from sharedcli.evaluation.memory_index import MemoryIndex
-from sharedcli.evaluation.streams import Stream
 from sharedcli.ingest.document import Document, Page
 from sharedcli.model.tokens import tokenize_text
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from sharedcli.answer.prompt import Excerpt
+from sharedcli.baselines.streams import CachedStream
 from sharedcli.evaluation.methods.contract import Context, Method, Opened
-from sharedcli.evaluation.streams import CachedStream
 
 MEASURED = 1024
 """Tokens that are measured in one pass, each pass from an empty cache."""

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from sharedcli.answer.prompt import Excerpt
+from sharedcli.baselines.streams import CachedStream
 from sharedcli.evaluation.methods.contract import Context, Method, Opened
-from sharedcli.evaluation.streams import CachedStream
 from sharedcli.retrieve.find import find_passages
 from sharedcli.retrieve.rank import RankedPassage
 

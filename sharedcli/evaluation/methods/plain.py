@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from sharedcli.answer.prompt import Excerpt
+from sharedcli.baselines.streams import CachedStream
 from sharedcli.evaluation.methods.contract import Context, Method, Opened, UnfitError
-from sharedcli.evaluation.streams import CachedStream
 
 _EMPTY = torch.empty(0, dtype=torch.long)
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from sharedcli.baselines.streams import CachedStream
 from sharedcli.engine.opening import CHUNK_PASSAGES
 from sharedcli.evaluation.methods.contract import Context, Method, Opened
 from sharedcli.evaluation.methods.passages import excerpts, last_words, verbatim_tokens
-from sharedcli.evaluation.streams import CachedStream
 from sharedcli.model.compressor import Frontier
 from sharedcli.model.devices import guard_memory
 from sharedcli.model.injected import InjectedKV

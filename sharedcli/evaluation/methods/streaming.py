@@ -1,4 +1,4 @@
-"""StreamingLLM over the whole document (see ``streams.SinkStream``)."""
+"""StreamingLLM over the whole document (see ``baselines/streams.py``)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from sharedcli.answer.prompt import Excerpt
+from sharedcli.baselines.streams import SinkStream
 from sharedcli.evaluation.methods.contract import Context, Method, Opened
-from sharedcli.evaluation.streams import SinkStream
 
 
 class Streaming(Method):

@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sharedcli.baselines.streams import continuation_loss
 from sharedcli.errors import UsageError
 from sharedcli.evaluation.formats import json_rows
 from sharedcli.evaluation.methods.contract import Context, Method, UnfitError, Workbench
-from sharedcli.evaluation.streams import continuation_loss
 from sharedcli.evaluation.tasks.contract import Case, Outcome, Task
 from sharedcli.ingest import DocumentReader
 from sharedcli.ingest.sanitise import printable_path

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
+from sharedcli.baselines import streams
+from sharedcli.baselines.streams import CachedStream, SinkStream, continuation_loss
 from sharedcli.errors import UsageError
-from sharedcli.evaluation import streams
-from sharedcli.evaluation.streams import CachedStream, SinkStream, continuation_loss
 from sharedcli.model.adapter import Adapter, AdapterConfig
 from sharedcli.model.sharedllm import SharedLLM
 

@@ -1,0 +1,133 @@
+"""CEPE's structure: a small encoder over chunks in parallel, cross-attention in every layer.
+
+Yen et al., arXiv 2402.16617: a bidirectional encoder reads chunks of the context on its own; the
+decoder's layers, all of them, read its states by a cross-attention between self-attention and MLP.
+
+There are no published weights for the bases that sharedcli runs, and none are trained here: the
+encoder is random and the cross-attention's output starts at zero, as CEPE's does. So the model says
+what the base says without the document. What can be measured is its cost: time and memory are those
+of the real structure. Reports mark its scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+from sharedcli.baselines.streams import CachedStream
+from sharedcli.model.base import Base
+from sharedcli.model.sharedllm import SharedLLM
+
+CHUNK = 256
+"""Tokens that the encoder reads together, as in CEPE."""
+
+WIDTH, LAYERS, HEADS = 384, 6, 6
+"""Sizes of the encoder; CEPE's has about a sixteenth of its decoder's parameters."""
+
+BATCH = 16
+
+
+class ChunkEncoder(nn.Module):
+    """A bidirectional encoder over chunks; token embeddings are the base's, projected."""
+
+    def __init__(self, base: Base, seed: int = 0) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.project = nn.Linear(base.hidden_size, WIDTH)
+            self.places = nn.Embedding(CHUNK, WIDTH)
+            layer = nn.TransformerEncoderLayer(
+                WIDTH, HEADS, 4 * WIDTH, dropout=0.0, batch_first=True, norm_first=True
+            )
+            self.layers = nn.TransformerEncoder(layer, LAYERS, enable_nested_tensor=False)
+        self._embed = [base.model.get_input_embeddings()]  # in a list: not a part of this module
+        self.to(base.device, base.dtype).requires_grad_(False).eval()
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Return states [T, WIDTH] of ``tokens`` [T]; each chunk is read on its own."""
+        states = []
+        full = len(tokens) // CHUNK * CHUNK
+        chunks = list(tokens[:full].view(-1, CHUNK).split(BATCH))
+        if full < len(tokens):
+            chunks.append(tokens[full:][None])
+        for batch in chunks:
+            ids = batch.to(self.project.weight.device)
+            place = torch.arange(ids.shape[1], device=ids.device)
+            read = self.project(self._embed[0](ids)) + self.places(place)
+            states.append(self.layers(read).flatten(0, 1))
+        return torch.cat(states)
+
+
+class CrossRead(nn.Module):
+    """One layer's cross-attention over encoder states; its output projection starts at zero."""
+
+    def __init__(self, base: Base, seed: int) -> None:
+        super().__init__()
+        self.heads, self.kv_heads, self.size = base.heads, base.kv_heads, base.head_dim
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.norm = nn.LayerNorm(base.hidden_size)
+            self.query = nn.Linear(base.hidden_size, self.heads * self.size, bias=False)
+            self.key = nn.Linear(WIDTH, self.kv_heads * self.size, bias=False)
+            self.value = nn.Linear(WIDTH, self.kv_heads * self.size, bias=False)
+            self.out = nn.Linear(self.heads * self.size, base.hidden_size, bias=False)
+        nn.init.zeros_(self.out.weight)
+        self.to(base.device, base.dtype).requires_grad_(False).eval()
+
+    def remember(self, states: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values [1, K, C, D] of encoder states [C, WIDTH], made once per context."""
+        shape = (1, len(states), self.kv_heads, self.size)
+        keys, values = self.key(states).view(shape), self.value(states).view(shape)
+        return keys.transpose(1, 2), values.transpose(1, 2)
+
+    def forward(self, hidden: Tensor, kept: tuple[Tensor, Tensor]) -> Tensor:
+        """What the layer adds to ``hidden`` [B, T, E]."""
+        batch, length, _ = hidden.shape
+        query = self.query(self.norm(hidden)).view(batch, length, self.heads, self.size)
+        keys, values = (part.expand(batch, -1, -1, -1) for part in kept)
+        read = scaled_dot_product_attention(query.transpose(1, 2), keys, values, enable_gqa=True)
+        return self.out(read.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+
+
+class CrossStream(CachedStream):
+    """A cached stream whose layers also read what the encoder made of the context."""
+
+    def __init__(self, model: SharedLLM, crosses: nn.ModuleList, states: Tensor) -> None:
+        super().__init__(model)
+        self._layers = model.base.model.layers
+        self._crosses: list[Any] = list(crosses)
+        self._kept_states = [cross.remember(states) for cross in self._crosses]
+
+    @torch.inference_mode()
+    def read(self, tokens: Tensor, keep: int = 1) -> Tensor:
+        """As ``Stream.read``."""
+        with self._hooked():
+            return super().read(tokens, keep)
+
+    @contextmanager
+    def _hooked(self) -> Iterator[None]:
+        """Hook the layers for one pass only: other methods use the same base."""
+        handles = []
+        residual: dict[int, Tensor] = {}
+        for index, layer in enumerate(self._layers):
+
+            def keep(_module: Any, inputs: Any, index: int = index) -> None:
+                residual[index] = inputs[0]
+
+            def add(_module: Any, _inputs: Any, output: Any, index: int = index) -> Any:
+                states = residual.pop(index) + output[0]
+                more = self._crosses[index](states, self._kept_states[index])
+                return (output[0] + more, *output[1:])
+
+            handles.append(layer.input_layernorm.register_forward_pre_hook(keep))
+            handles.append(layer.self_attn.register_forward_hook(add))
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
