@@ -188,6 +188,9 @@ class SharedLLM(nn.Module):
             if seen < sinks or attention_mask is not None:
                 blind = places < sinks
         start = 0 if injected is None else injected.start.to(tokens.device)[:, None]
+        if isinstance(logits_to_keep, int) and logits_to_keep:
+            # places, not a slice: from a slice of the states the head would copy its whole weight
+            logits_to_keep = torch.arange(-logits_to_keep, 0, device=self.device)
         return self.base(  # type: ignore[no-any-return]
             input_ids=tokens,
             position_ids=places + start,
