@@ -11,8 +11,10 @@ of the real structure. Reports mark its scores.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -26,10 +28,35 @@ from sharedcli.model.sharedllm import SharedLLM
 CHUNK = 256
 """Tokens that the encoder reads together, as in CEPE."""
 
-WIDTH, LAYERS, HEADS = 384, 6, 6
-"""Sizes of the encoder; CEPE's has about a sixteenth of its decoder's parameters."""
-
 BATCH = 16
+
+
+@dataclass(frozen=True)
+class EncoderSize:
+    """Width, layers and heads of an encoder."""
+
+    width: int
+    layers: int
+    heads: int
+
+    @property
+    def parameters(self) -> int:
+        """Of its layers' matrices."""
+        return 12 * self.width**2 * self.layers
+
+
+SIZES = (
+    EncoderSize(384, 6, 6),
+    EncoderSize(512, 8, 8),
+    EncoderSize(768, 12, 12),
+    EncoderSize(1024, 24, 16),
+)
+
+
+def encoder_size(base_parameters: int) -> EncoderSize:
+    """The size nearest to a sixteenth of the base, which is about what CEPE's encoder has."""
+    wanted = base_parameters / 16
+    return min(SIZES, key=lambda size: abs(math.log(size.parameters / wanted)))
 
 
 class ChunkEncoder(nn.Module):
@@ -37,19 +64,25 @@ class ChunkEncoder(nn.Module):
 
     def __init__(self, base: Base, seed: int = 0) -> None:
         super().__init__()
+        self.size = size = encoder_size(base.model.num_parameters())
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.project = nn.Linear(base.hidden_size, WIDTH)
-            self.places = nn.Embedding(CHUNK, WIDTH)
+            self.project = nn.Linear(base.hidden_size, size.width)
+            self.places = nn.Embedding(CHUNK, size.width)
             layer = nn.TransformerEncoderLayer(
-                WIDTH, HEADS, 4 * WIDTH, dropout=0.0, batch_first=True, norm_first=True
+                size.width,
+                size.heads,
+                4 * size.width,
+                dropout=0.0,
+                batch_first=True,
+                norm_first=True,
             )
-            self.layers = nn.TransformerEncoder(layer, LAYERS, enable_nested_tensor=False)
+            self.layers = nn.TransformerEncoder(layer, size.layers, enable_nested_tensor=False)
         self._embed = [base.model.get_input_embeddings()]  # in a list: not a part of this module
         self.to(base.device, base.dtype).requires_grad_(False).eval()
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Return states [T, WIDTH] of ``tokens`` [T]; each chunk is read on its own."""
+        """Return states [T, width] of ``tokens`` [T]; each chunk is read on its own."""
         states = []
         full = len(tokens) // CHUNK * CHUNK
         chunks = list(tokens[:full].view(-1, CHUNK).split(BATCH))
@@ -66,21 +99,21 @@ class ChunkEncoder(nn.Module):
 class CrossRead(nn.Module):
     """One layer's cross-attention over encoder states; its output projection starts at zero."""
 
-    def __init__(self, base: Base, seed: int) -> None:
+    def __init__(self, base: Base, width: int, seed: int) -> None:
         super().__init__()
         self.heads, self.kv_heads, self.size = base.heads, base.kv_heads, base.head_dim
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.norm = nn.LayerNorm(base.hidden_size)
             self.query = nn.Linear(base.hidden_size, self.heads * self.size, bias=False)
-            self.key = nn.Linear(WIDTH, self.kv_heads * self.size, bias=False)
-            self.value = nn.Linear(WIDTH, self.kv_heads * self.size, bias=False)
+            self.key = nn.Linear(width, self.kv_heads * self.size, bias=False)
+            self.value = nn.Linear(width, self.kv_heads * self.size, bias=False)
             self.out = nn.Linear(self.heads * self.size, base.hidden_size, bias=False)
         nn.init.zeros_(self.out.weight)
         self.to(base.device, base.dtype).requires_grad_(False).eval()
 
     def remember(self, states: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values [1, K, C, D] of encoder states [C, WIDTH], made once per context."""
+        """Keys and values [1, K, C, D] of encoder states [C, width], made once per context."""
         shape = (1, len(states), self.kv_heads, self.size)
         keys, values = self.key(states).view(shape), self.value(states).view(shape)
         return keys.transpose(1, 2), values.transpose(1, 2)
@@ -92,6 +125,11 @@ class CrossRead(nn.Module):
         keys, values = (part.expand(batch, -1, -1, -1) for part in kept)
         read = scaled_dot_product_attention(query.transpose(1, 2), keys, values, enable_gqa=True)
         return self.out(read.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+
+
+def cross_reads(base: Base, size: EncoderSize) -> nn.ModuleList:
+    """One cross-attention for every layer of the base."""
+    return nn.ModuleList(CrossRead(base, size.width, seed) for seed in range(base.layers))
 
 
 class CrossStream(CachedStream):

@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
+from sharedcli.measuring.ceiling import peak_of
 from sharedcli.training.feed import Place
-from sharedcli.training.hardware import peak_of
 from sharedcli.training.observer import Observer
 from sharedcli.training.prepare import Job, Prepared, prepare
 from sharedcli.training.schedule import Budget, budgets

@@ -25,13 +25,14 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast
 
 from sharedcli.errors import OutOfMemoryError, SharedCLIError
+from sharedcli.measuring.ceiling import Peak
 from sharedcli.model.adapter import Adapter
 from sharedcli.model.compressed import CompressedKV
 from sharedcli.model.devices import guard_memory
 from sharedcli.training.batches import Batch
+from sharedcli.training.cost import Cost
 from sharedcli.training.curve import can_draw, draw_curve
 from sharedcli.training.feed import Feed, Place, Prefetch
-from sharedcli.training.hardware import Cost, Peak
 from sharedcli.training.heldout import HeldOut, Table
 from sharedcli.training.kept import KeptTensors
 from sharedcli.training.memory import memory_message

@@ -18,9 +18,9 @@ from sharedcli.model.base import Base, load_base
 from sharedcli.model.compressor import Compressor
 from sharedcli.model.devices import cpu_has_bfloat16, resolve_device
 from sharedcli.model.sharedllm import SharedLLM
+from sharedcli.training.cost import Cost
 from sharedcli.training.feed import Feed
 from sharedcli.training.fused import FusedStep, fits
-from sharedcli.training.hardware import Cost
 from sharedcli.training.heldout import HeldOut
 from sharedcli.training.objective import TrainingStep
 from sharedcli.training.observer import Observer
@@ -82,7 +82,7 @@ class Prepared:
     @property
     def cost(self) -> Cost:
         """What tokens cost."""
-        return Cost.of(self.base.model, self.model.adapter, self.trained.compressor)
+        return Cost.of_run(self.base.model, self.model.adapter, self.trained.compressor)
 
 
 def prepare(job: Job, observer: Observer) -> Prepared:

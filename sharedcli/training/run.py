@@ -23,8 +23,8 @@ import torch
 import transformers
 
 from sharedcli.errors import UsageError
+from sharedcli.measuring.ceiling import peak_of
 from sharedcli.training.curve import MISSING, can_draw
-from sharedcli.training.hardware import peak_of
 from sharedcli.training.kept import KeptTensors
 from sharedcli.training.loop import Trainer
 from sharedcli.training.observer import Observer

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from sharedcli.baselines.encoder_decoder import ChunkEncoder, CrossRead, CrossStream
+from sharedcli.baselines.encoder_decoder import ChunkEncoder, CrossStream, cross_reads
 from sharedcli.evaluation.methods.contract import Context, Method, Opened, Workbench
 
 
@@ -19,7 +19,7 @@ class EncoderDecoder(Method):
         super().__init__(bench)
         base = bench.model.base
         self._encoder = ChunkEncoder(base)
-        self._crosses = nn.ModuleList(CrossRead(base, seed) for seed in range(base.layers))
+        self._crosses = cross_reads(base, self._encoder.size)
 
     @property
     def caveat(self) -> str:
