@@ -97,7 +97,7 @@ class SinkStream:
         self._model = model
         self._window = window
         self._sinks = sinks
-        self._block = min(block, max(1, (window - sinks) // 2))
+        self.block = min(block, max(1, (window - sinks) // 2))
         self._kept: list[tuple[Tensor, Tensor]] = []  # unrotated keys, values per layer
         self._cache = DynamicCache(config=model.base.config)
         self.cached = 0
@@ -110,7 +110,7 @@ class SinkStream:
         kept: list[Tensor] = []
         at = 0
         while at < len(tokens):
-            block = tokens[at : at + self._block]
+            block = tokens[at : at + self.block]
             wanted = min(len(block), max(0, at + len(block) - (len(tokens) - keep)))
             self._make_room(len(block))
             logits = self._forward(block, max(1, wanted))

@@ -9,6 +9,7 @@ import typer
 from sharedcli import __version__
 from sharedcli.cli import (
     ask,
+    bench,
     chat,
     check,
     config,
@@ -81,3 +82,4 @@ app.add_typer(model.app, name="model", rich_help_panel=_MODELS)
 app.add_typer(config.app, name="config", rich_help_panel=_MODELS)
 app.command("train", rich_help_panel=_MODELS)(train.train)
 app.add_typer(eval_.app, name="eval", rich_help_panel=_MODELS)
+app.add_typer(bench.app, name="bench", rich_help_panel=_MODELS)

@@ -121,9 +121,9 @@ def load_model(settings: Settings, on_step: OnStep | None = None) -> LoadedModel
 def _adapter(settings: Settings, base: Base) -> tuple[Adapter, str]:
     if settings.adapter is None:
         shipped = _shipped(base)
-        return (shipped, "default") if shipped else (_untrained(base), NO_ADAPTER)
+        return (shipped, "default") if shipped else (untrained_adapter(base), NO_ADAPTER)
     if settings.adapter == NO_ADAPTER:
-        return _untrained(base), NO_ADAPTER
+        return untrained_adapter(base), NO_ADAPTER
     return load_adapter(Path(settings.adapter).expanduser(), base.model), settings.adapter
 
 
@@ -140,8 +140,8 @@ def _shipped(base: Base) -> Adapter | None:
     return None
 
 
-def _untrained(base: Base) -> Adapter:
-    """A zero-gated adapter in the paper's form, over two fifths of the layers."""
+def untrained_adapter(base: Base) -> Adapter:
+    """Return a zero-gated adapter in the paper's form, over two fifths of the layers."""
     config = AdapterConfig(form="cross", injected_layers=max(1, base.layers * 2 // 5))
     if config.geometry.chunk_tokens > base.window:
         geometry = TreeGeometry.for_ratio(8, chunk_tokens=1 << (base.window.bit_length() - 2))

@@ -1,0 +1,127 @@
+"""The contract of all methods: read the context, then answer a prompt token by token.
+
+Nothing but the method differs: base, dtype, context tokens, prompt, number of answer tokens and
+greedy choice are the same, and no method may stop early.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from torch import Tensor
+
+from sharedcli.baselines.streams import Stream
+from sharedcli.benchmarks.sample import Sample
+from sharedcli.benchmarks.work import Work
+from sharedcli.measuring.parameters import Parameters
+from sharedcli.model.adapter import Adapter, AdapterConfig
+from sharedcli.model.decoder import Decoder
+from sharedcli.model.sharedllm import SharedLLM
+
+if TYPE_CHECKING:
+    from sharedcli.engine.loading import LoadedModel
+    from sharedcli.settings import Settings
+
+Answering = Callable[[Tensor, int], Iterator[int]]
+"""Yields so many token ids that continue a prompt [T]."""
+
+NEVER: frozenset[int] = frozenset()
+"""Stop tokens of a benchmark: none, so that all methods decode equally long."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What methods work with.
+
+    Attributes:
+        model: one base for all of them, with the adapter of SharedLLM.
+        settings: geometry, budget, slot format, places.
+        stream_window: tokens in StreamingLLM's cache, sinks included.
+        stream_block: tokens that StreamingLLM reads at a time.
+        stores: folder of the store of each context length.
+    """
+
+    model: LoadedModel
+    settings: Settings
+    stream_window: int = 2048
+    stream_block: int = 512
+    stores: dict[int, Path] = field(default_factory=dict)
+
+    @cached_property
+    def plain(self) -> SharedLLM:
+        """The same base with nothing attached that acts: what baselines run."""
+        config = AdapterConfig(form="joint", injected_layers=0, summary_layer=0)
+        return SharedLLM(self.model.base.model, Adapter(config, self.model.base.model))
+
+    @cached_property
+    def counts(self) -> Parameters:
+        """Parameter counts of base and adapter."""
+        return Parameters.of(self.model.base.config, self.model.shared.adapter)
+
+    @property
+    def value(self) -> int:
+        """Bytes of one value in the base's number format."""
+        return self.model.base.dtype.itemsize
+
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+        return self.model.base.device
+
+
+class Method(ABC):
+    """One way to answer over a context."""
+
+    name: ClassVar[str]
+    about: ClassVar[str]
+    caveat: ClassVar[str] = ""
+    stored: ClassVar[bool] = False
+    """Whether it reads a store, so that the context must be indexed before."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.slots = 0
+
+    def refuses(self, tokens: int, running: int) -> str:
+        """Why it cannot take so many context and running tokens; "" if it can."""
+        return ""
+
+    @abstractmethod
+    def read(self, sample: Sample) -> Answering:
+        """Process the context, and return what answers. Sets ``slots``."""
+
+    @abstractmethod
+    def work(self, tokens: int, prompt: int, answer: int) -> tuple[Work, Work, Work]:
+        """What context, prompt and answer take at least."""
+
+    @abstractmethod
+    def memory(self, tokens: int, running: int) -> int:
+        """Estimated bytes at the peak, beyond base and libraries."""
+
+
+def stream_tokens(stream: Stream, prompt: Tensor, count: int) -> Iterator[int]:
+    """Yield ``count`` greedy tokens that continue ``prompt`` [T] on a stream."""
+    logits = stream.read(prompt)[-1]
+    for done in range(1, count + 1):
+        token = int(logits.argmax())
+        yield token
+        if done < count:
+            logits = stream.read(torch.tensor([token]))[-1]
+
+
+def decoder_tokens(decoder: Decoder, prompt: Tensor, count: int) -> Iterator[int]:
+    """Yield ``count`` greedy tokens that continue ``prompt`` [T] on the product's decoder."""
+    return decoder.generate(prompt, NEVER, count)
+
+
+def activation_bytes(bench: Bench, tokens: int) -> int:
+    """Estimated transient bytes of a pass over ``tokens``: states, attention and MLP of a layer."""
+    counts = bench.counts
+    per_token = 5 * counts.width + 3 * counts.inner + 2 * counts.hidden + 2 * counts.cached
+    return tokens * per_token * bench.value

@@ -1,0 +1,188 @@
+"""SharedLLM: every chunk of the context as slots in the lowest layers, nothing of it in the window.
+
+``sharedllm`` has seen nothing before the clock starts: it searches all chunks with the paper's
+split-and-search (arXiv 2410.19318, section 3.2), compresses the chosen nodes and injects them.
+``sharedllm-indexed`` finds the document in a store on disk: it searches with the stored vectors,
+reads the chosen nodes' slots and injects them. With ``@N`` it does what ``ask --passages 0`` does
+instead: it searches passages and opens the best chunks within N slots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+
+from sharedcli.benchmarks.methods.contract import (
+    Answering,
+    Bench,
+    Method,
+    activation_bytes,
+    decoder_tokens,
+)
+from sharedcli.benchmarks.sample import QUESTION, Sample
+from sharedcli.benchmarks.work import Read, Work, compress, sequence_lengths
+from sharedcli.engine.engine import Engine
+from sharedcli.engine.opening import open_frontiers, stored_tree
+from sharedcli.engine.slots import read_context
+from sharedcli.model.compressed import CompressedKV
+from sharedcli.model.decoder import Decoder
+from sharedcli.model.relevance import node_scorer, query_summary, search_frontiers
+from sharedcli.retrieve.find import find_passages
+from sharedcli.retrieve.search import ChunkFrontier
+from sharedcli.store.records import DocumentRecord
+from sharedcli.store.store import Store
+from sharedcli.tree.context_tree import ContextTree, Node
+from sharedcli.tree.frontier import fixed_path, search_path
+
+COPIES = 3
+"""Of all slots at the peak: chosen, joined, and rotated to their places."""
+
+
+class SharedLLMMethod(Method):
+    """What both have in common: the slots of one path through every chunk."""
+
+    def refuses(self, tokens: int, running: int) -> str:
+        """As ``Method.refuses``: positions of slots and running text must lie in the window."""
+        base, config = self.bench.model.base, self.bench.model.shared.config
+        tree, mode = self._tree(tokens), config.key_position_mode
+        start = {
+            "chunk_only": tree.chunks,
+            "slot_order": min(self._slots(tokens), base.window // 2),
+            "document": tokens,
+        }.get(mode, tree.geometry.chunk_tokens + tree.chunks)
+        start = start if config.form == "joint" else 0
+        if start + running <= base.window:
+            return ""
+        return f"{start + running:,} positions exceed the model's window of {base.window:,}"
+
+    def work(self, tokens: int, prompt: int, answer: int) -> tuple[Work, Work, Work]:
+        """As ``Method.work``."""
+        counts = self.bench.counts
+        more = counts.decoder_update + counts.cross
+        read = Read(counts, self.bench.value, slots=self._slots(tokens), more=more)
+        return self._context_work(tokens), read.forward(prompt, 0), read.decode(answer, prompt)
+
+    def memory(self, tokens: int, running: int) -> int:
+        """As ``Method.memory``."""
+        return COPIES * self._slot_bytes(tokens) + self._reading_bytes(tokens, running)
+
+    def _context_work(self, tokens: int) -> Work:
+        """Of the stage before the prompt."""
+        raise NotImplementedError
+
+    def _reading_bytes(self, tokens: int, running: int) -> int:
+        return activation_bytes(self.bench, running)
+
+    def _answering(self, slots: CompressedKV | None) -> Answering:
+        shared = self.bench.model.shared
+        injected = shared.prepare(slots)
+        self.slots = injected.slots if injected else 0
+        return partial(decoder_tokens, Decoder(shared, injected))
+
+    def _tree(self, tokens: int) -> ContextTree:
+        return ContextTree(tokens, self.bench.model.geometry(self.bench.settings))
+
+    def _slots(self, tokens: int) -> int:
+        tree = self._tree(tokens)
+        last = fixed_path(tree, tree.chunks - 1)
+        return tree.geometry.path_slots * (tree.chunks - 1) + sum(map(tree.slots, last))
+
+    def _slot_bytes(self, tokens: int) -> int:
+        counts = self.bench.counts
+        return self._slots(tokens) * counts.injected * counts.cached * self.bench.value
+
+
+class SharedLLMFresh(SharedLLMMethod):
+    """The document was never seen: search, compress, inject, answer."""
+
+    name = "sharedllm"
+    about = "SharedLLM on a document that is not indexed: compress everything, then answer"
+
+    @torch.inference_mode()
+    def read(self, sample: Sample) -> Answering:
+        """As ``Method.read``."""
+        model = self.bench.model
+        tree = self._tree(len(sample.tokens))
+        query = query_summary(model.shared, sample.question)
+        contexts = [sample.tokens]
+        frontiers = search_frontiers(model.compressor, contexts, [tree], [query])
+        slots = model.compressor.compress_frontiers(contexts, [tree], frontiers)
+        return self._answering(slots)
+
+    def _context_work(self, tokens: int) -> Work:
+        tree, counts = self._tree(tokens), self.bench.counts
+        layers = self.bench.model.shared.config.summary_layer
+        searched = compress(counts, self.bench.value, tree, self._lengths(tree, False), layers)
+        read = compress(counts, self.bench.value, tree, self._lengths(tree, True), counts.injected)
+        return searched + read + Work(0, 2 * self._slot_bytes(tokens))
+
+    def _lengths(self, tree: ContextTree, path: bool) -> list[int]:
+        """Of the sequences that are read for one path through each chunk, or for all nodes."""
+        found: list[int] = []
+        for chunk in range(tree.chunks):
+            if tree.geometry.levels == "nested":
+                found.append(tree.root(chunk).tokens)
+                continue
+            nodes = fixed_path(tree, chunk) if path else list(tree.nodes(chunk))
+            found += sequence_lengths(nodes)
+        return found
+
+    def _reading_bytes(self, tokens: int, running: int) -> int:
+        counts, bench = self.bench.counts, self.bench
+        at_once = min(tokens, bench.model.compressor.batch_tokens)
+        kept = 2 * at_once * counts.injected * counts.cached * bench.value
+        vectors = tokens / self._tree(1).geometry.chunk_tokens * counts.width * bench.value
+        nodes = 2 ** (self._tree(1).geometry.depth + 1) - 2
+        return int(kept + activation_bytes(bench, at_once) + 2 * nodes * vectors)
+
+
+class SharedLLMIndexed(SharedLLMMethod):
+    """The document is in a store on disk: search, read slots, inject, answer."""
+
+    name = "sharedllm-indexed"
+    about = "SharedLLM on an indexed document: slots are read from a store on disk"
+    stored = True
+
+    def __init__(self, bench: Bench, budget: int | None = None) -> None:
+        super().__init__(bench)
+        self._budget = budget
+        self._engine = Engine(bench.settings)
+
+    @torch.inference_mode()
+    def read(self, sample: Sample) -> Answering:
+        """As ``Method.read``; the store is opened here, so that opening it counts."""
+        with Store.open(self.bench.stores[len(sample.tokens)]) as store:
+            (record,) = store.documents()
+            if self._budget is None:
+                trees = {record.id: stored_tree(store, record)}
+                frontiers = self._paths(store, record, trees[record.id], sample)
+            else:
+                ranked = find_passages(store, QUESTION, [record.id], self._engine.encoder())
+                frontiers, trees = open_frontiers(store, ranked, [record], self._budget)
+            dtype = self.bench.model.base.dtype
+            slots = read_context(store, frontiers, trees, dtype) if frontiers else None
+        return self._answering(slots)
+
+    def _paths(
+        self, store: Store, record: DocumentRecord, tree: ContextTree, sample: Sample
+    ) -> Sequence[ChunkFrontier]:
+        """The paper's search over the stored vectors of all chunks."""
+        query = query_summary(self.bench.model.shared, sample.question)
+        summaries: dict[Node, torch.Tensor] = {}
+        for chunk, vectors in enumerate(store.read_summaries(record.id)):
+            summaries |= dict(zip(tree.nodes(chunk), vectors, strict=True))
+        score = node_scorer(summaries, query)
+        found = []
+        for chunk in range(tree.chunks):
+            nodes = search_path(tree, chunk, score)
+            found.append(ChunkFrontier(record.id, chunk, nodes, tuple(map(score, nodes))))
+        return found
+
+    def _context_work(self, tokens: int) -> Work:
+        return Work(0, 2 * self._slot_bytes(tokens))
+
+    def _slots(self, tokens: int) -> int:
+        slots = super()._slots(tokens)
+        return slots if self._budget is None else min(slots, self._budget)
