@@ -14,6 +14,11 @@ from sharedcli.benchmarks.summary import context_entries
 from sharedcli.benchmarks.workspace import with_store, workspace
 from sharedcli.measuring.ceiling import Ceiling
 
+PRODUCT = (
+    "full and sharedllm answer through the product's decoder, streaming and encoder-decoder "
+    "through the base's own forward pass; --decoder forward takes that one for all"
+)
+
 Found = dict[str, dict[str, Any]]
 
 
@@ -75,4 +80,5 @@ def latency(
                 entry["index_seconds"] = stored[context]
             entries.append(entry)
     more = {"ceiling": timed["ceiling"], "baseline": baseline}
-    return Result("latency", entries, timed["run"], more)
+    notes = () if plan.forward_only else (PRODUCT,)
+    return Result("latency", entries, timed["run"], more, notes)

@@ -47,7 +47,12 @@ def open_model(plan: Plan) -> LoadedModel:
 def open_bench(plan: Plan) -> Bench:
     """Load the model and put it on the workbench."""
     return Bench(
-        open_model(plan), plan.settings, plan.stream_window, plan.stream_block, dict(plan.stores)
+        open_model(plan),
+        plan.settings,
+        plan.stream_window,
+        plan.stream_block,
+        plan.forward_only,
+        dict(plan.stores),
     )
 
 
@@ -59,6 +64,7 @@ def describe(task: str, plan: Plan, model: LoadedModel) -> dict[str, Any]:
         "runs": plan.runs,
         "stream_window": plan.stream_window,
         "stream_block": plan.stream_block,
+        "decoder": "forward" if plan.forward_only else "product",
         "slot_format": plan.settings.slot_format,
     }
     found = run_info(setup(task, plan.settings, model, files, **more), model)

@@ -25,6 +25,7 @@ class Plan:
         answer_tokens: tokens that every method decodes.
         runs: times that each method is timed.
         stream_window, stream_block: of StreamingLLM.
+        forward_only: decode with the base's own forward pass in every method.
         stores: folder of the store of each context length.
     """
 
@@ -34,6 +35,7 @@ class Plan:
     runs: int = DEFAULT_RUNS
     stream_window: int = 2048
     stream_block: int = 512
+    forward_only: bool = False
     stores: Mapping[int, Path] = field(default_factory=dict)
 
     def to_plain(self) -> dict[str, Any]:

@@ -24,6 +24,7 @@ SHOWN = (
     "answer_tokens",
     "stream_window",
     "stream_block",
+    "decoder",
     "seed",
     "commit",
     "sharedcli",

@@ -46,6 +46,14 @@ StreamWindow = Annotated[
 StreamBlock = Annotated[
     int, typer.Option("--stream-block", min=1, help="Tokens that streaming reads at a time.")
 ]
+DecoderName = Annotated[
+    str,
+    typer.Option(
+        "--decoder",
+        help="product, for the methods that it can run, or forward: the base's own forward pass "
+        "for all.",
+    ),
+]
 TextFile = Annotated[
     Path | None,
     typer.Option(
@@ -89,6 +97,7 @@ def latency(
     ] = False,
     stream_window: StreamWindow = 2048,
     stream_block: StreamBlock = 512,
+    decoder: DecoderName = "product",
     text: TextFile = None,
     output: Folder = None,
 ) -> None:
@@ -108,6 +117,7 @@ def latency(
         runs=runs,
         stream_window=stream_window,
         stream_block=stream_block,
+        forward_only=_forward_only(decoder),
     )
     found = measure(plan, names, lengths, _jobs(session), baseline=chosen, memory=not no_memory)
     _tell(session, found, output)
@@ -130,6 +140,7 @@ def memory(
     answer_tokens: AnswerTokens = 32,
     stream_window: StreamWindow = 2048,
     stream_block: StreamBlock = 512,
+    decoder: DecoderName = "product",
     text: TextFile = None,
     output: Folder = None,
 ) -> None:
@@ -146,6 +157,7 @@ def memory(
         runs=1,
         stream_window=stream_window,
         stream_block=stream_block,
+        forward_only=_forward_only(decoder),
     )
     _tell(session, measure(plan, names, lengths, _jobs(session)), output)
 
@@ -249,6 +261,14 @@ def _baseline(name: str | None, methods: list[str]) -> str | None:
             f"the baseline {name!r} is not measured; add it to --methods {','.join(methods)}"
         )
     return name
+
+
+def _forward_only(decoder: str) -> bool:
+    from sharedcli.errors import UsageError
+
+    if decoder not in ("product", "forward"):
+        raise UsageError(f"--decoder is product or forward, not {decoder!r}")
+    return decoder == "forward"
 
 
 def _one_length(text: str) -> int:

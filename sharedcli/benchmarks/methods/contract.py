@@ -9,19 +9,20 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
 
-from sharedcli.baselines.streams import Stream
+from sharedcli.baselines.streams import CachedStream, Stream
 from sharedcli.benchmarks.sample import Sample
 from sharedcli.benchmarks.work import Work
 from sharedcli.measuring.parameters import Parameters
 from sharedcli.model.adapter import Adapter, AdapterConfig
 from sharedcli.model.decoder import Decoder
+from sharedcli.model.injected import InjectedKV
 from sharedcli.model.sharedllm import SharedLLM
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class Bench:
         settings: geometry, budget, slot format, places.
         stream_window: tokens in StreamingLLM's cache, sinks included.
         stream_block: tokens that StreamingLLM reads at a time.
+        forward_only: decode with the base's own forward pass in every method, also in those that
+            the product's ``Decoder`` can run.
         stores: folder of the store of each context length.
     """
 
@@ -51,6 +54,7 @@ class Bench:
     settings: Settings
     stream_window: int = 2048
     stream_block: int = 512
+    forward_only: bool = False
     stores: dict[int, Path] = field(default_factory=dict)
 
     @cached_property
@@ -115,9 +119,17 @@ def stream_tokens(stream: Stream, prompt: Tensor, count: int) -> Iterator[int]:
             logits = stream.read(torch.tensor([token]))[-1]
 
 
-def decoder_tokens(decoder: Decoder, prompt: Tensor, count: int) -> Iterator[int]:
-    """Yield ``count`` greedy tokens that continue ``prompt`` [T] on the product's decoder."""
-    return decoder.generate(prompt, NEVER, count)
+def decode(bench: Bench, model: SharedLLM, injected: InjectedKV | None, read: Tensor) -> Answering:
+    """Begin a running text with ``read`` [T], which may be empty, on the product's decoder."""
+    if bench.forward_only:
+        stream = CachedStream(model, injected, "decoder")
+        if len(read):
+            stream.read(read)
+        return partial(stream_tokens, stream)
+    decoder = Decoder(model, injected)
+    if len(read):
+        decoder.read(read)
+    return lambda prompt, count: decoder.generate(prompt, NEVER, count)
 
 
 def activation_bytes(bench: Bench, tokens: int) -> int:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from sharedcli.benchmarks.methods.contract import (
     Answering,
     Method,
     activation_bytes,
-    decoder_tokens,
+    decode,
 )
 from sharedcli.benchmarks.sample import Sample
 from sharedcli.benchmarks.work import Read, Work
-from sharedcli.model.decoder import Decoder
 
 
 class Full(Method):
@@ -30,9 +27,7 @@ class Full(Method):
 
     def read(self, sample: Sample) -> Answering:
         """As ``Method.read``."""
-        decoder = Decoder(self.bench.plain)
-        decoder.read(sample.tokens)
-        return partial(decoder_tokens, decoder)
+        return decode(self.bench, self.bench.plain, None, sample.tokens)
 
     def work(self, tokens: int, prompt: int, answer: int) -> tuple[Work, Work, Work]:
         """As ``Method.work``."""

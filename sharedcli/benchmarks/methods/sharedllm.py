@@ -10,7 +10,6 @@ instead: it searches passages and opens the best chunks within N slots.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import torch
 
@@ -19,7 +18,7 @@ from sharedcli.benchmarks.methods.contract import (
     Bench,
     Method,
     activation_bytes,
-    decoder_tokens,
+    decode,
 )
 from sharedcli.benchmarks.sample import QUESTION, Sample
 from sharedcli.benchmarks.work import Read, Work, compress, sequence_lengths
@@ -27,7 +26,6 @@ from sharedcli.engine.engine import Engine
 from sharedcli.engine.opening import open_frontiers, stored_tree
 from sharedcli.engine.slots import read_context
 from sharedcli.model.compressed import CompressedKV
-from sharedcli.model.decoder import Decoder
 from sharedcli.model.relevance import node_scorer, query_summary, search_frontiers
 from sharedcli.retrieve.find import find_passages
 from sharedcli.retrieve.search import ChunkFrontier
@@ -79,7 +77,7 @@ class SharedLLMMethod(Method):
         shared = self.bench.model.shared
         injected = shared.prepare(slots)
         self.slots = injected.slots if injected else 0
-        return partial(decoder_tokens, Decoder(shared, injected))
+        return decode(self.bench, shared, injected, torch.empty(0, dtype=torch.long))
 
     def _tree(self, tokens: int) -> ContextTree:
         return ContextTree(tokens, self.bench.model.geometry(self.bench.settings))
