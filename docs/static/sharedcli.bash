@@ -2,7 +2,7 @@
 _sharedcli() {
   local cur="${COMP_WORDS[COMP_CWORD]}" prev="${COMP_WORDS[COMP_CWORD-1]}"
   local command="" next word i options="" words="" files=""
-  local -a known=("index" "ask" "chat" "demo" "list" "show" "tree" "rm" "export" "import" "status" "stats" "check" "gc" "path" "train" "model" "model fetch" "model list" "model path" "config" "config show" "config path" "eval" "eval perplexity" "eval needle" "eval qa" "eval retrieval" "eval abstain" "eval compare")
+  local -a known=("index" "ask" "chat" "demo" "list" "show" "tree" "rm" "export" "import" "status" "stats" "check" "gc" "path" "train" "model" "model fetch" "model list" "model path" "config" "config show" "config path" "eval" "eval perplexity" "eval needle" "eval qa" "eval retrieval" "eval abstain" "eval compare" "bench" "bench latency" "bench memory" "bench storage" "bench index")
   for ((i = 1; i < COMP_CWORD; i++)); do
     next="${command:+$command }${COMP_WORDS[i]}"
     for word in "${known[@]}"; do
@@ -64,9 +64,15 @@ _sharedcli() {
     --depths) COMPREPLY=(); return ;;
     --trials) COMPREPLY=(); return ;;
     --texts) COMPREPLY=(); return ;;
+    --baseline) COMPREPLY=(); return ;;
+    --answer-tokens) COMPREPLY=(); return ;;
+    --runs) COMPREPLY=(); return ;;
+    --stream-block) COMPREPLY=(); return ;;
+    --decoder) COMPREPLY=(); return ;;
+    --text) COMPREPLY=(); return ;;
   esac
   case "$command" in
-    "") options="--version --help" words="index ask chat demo list show tree rm export import status stats check gc path train model config eval" files="" ;;
+    "") options="--version --help" words="index ask chat demo list show tree rm export import status stats check gc path train model config eval bench" files="" ;;
     "index") options="--force -f --prune --dry-run -n --include --exclude --hidden --no-gitignore --store --quota --cache --offline --model -m --revision --adapter --device --dtype --attn-implementation --quantization --load-in-4bit --chunk-tokens --depth --slots-per-node --levels --slot-choice --slot-format --json --quiet -q --no-color --debug --help" words="" files="1" ;;
     "ask") options="--doc -d --questions --passages --budget --inject --abstain --max-tokens --temperature --top-p --seed --store --cache --offline --model -m --revision --adapter --device --dtype --attn-implementation --quantization --load-in-4bit --chunk-tokens --depth --slots-per-node --levels --slot-choice --slot-format --json --quiet -q --no-color --debug --help" words="" files="" ;;
     "chat") options="--doc -d --passages --budget --inject --abstain --max-tokens --temperature --top-p --seed --store --cache --offline --model -m --revision --adapter --device --dtype --attn-implementation --quantization --load-in-4bit --chunk-tokens --depth --slots-per-node --levels --slot-choice --slot-format --json --quiet -q --no-color --debug --help" words="" files="" ;;
@@ -97,6 +103,11 @@ _sharedcli() {
     "eval retrieval") options="--methods --limit --texts --output -o --fresh --model -m --revision --adapter --device --dtype --attn-implementation --quantization --load-in-4bit --chunk-tokens --depth --slots-per-node --levels --slot-choice --slot-format --passages --budget --inject --max-tokens --seed --cache --offline --json --quiet -q --no-color --debug --help" words="" files="" ;;
     "eval abstain") options="--limit --output -o --fresh --model -m --revision --adapter --device --dtype --attn-implementation --quantization --load-in-4bit --chunk-tokens --depth --slots-per-node --levels --slot-choice --slot-format --passages --budget --inject --max-tokens --seed --cache --offline --json --quiet -q --no-color --debug --help" words="" files="" ;;
     "eval compare") options="--methods --json --quiet -q --no-color --debug --help" words="" files="" ;;
+    "bench") options=" --help" words="latency memory storage index" files="" ;;
+    "bench latency") options="--methods --context --baseline --answer-tokens --runs --no-memory --stream-window --stream-block --decoder --text --output -o --model -m --revision --adapter --device --dtype --attn-implementation --quantization --load-in-4bit --chunk-tokens --depth --slots-per-node --levels --slot-choice --slot-format --seed --cache --offline --json --quiet -q --no-color --debug --help" words="" files="" ;;
+    "bench memory") options="--methods --context --answer-tokens --stream-window --stream-block --decoder --text --output -o --model -m --revision --adapter --device --dtype --attn-implementation --quantization --load-in-4bit --chunk-tokens --depth --slots-per-node --levels --slot-choice --slot-format --seed --cache --offline --json --quiet -q --no-color --debug --help" words="" files="" ;;
+    "bench storage") options="--context --running --limit --output -o --model -m --revision --adapter --device --dtype --attn-implementation --quantization --load-in-4bit --chunk-tokens --depth --slots-per-node --levels --slot-choice --slot-format --seed --cache --offline --json --quiet -q --no-color --debug --help" words="" files="" ;;
+    "bench index") options="--context --runs --text --output -o --model -m --revision --adapter --device --dtype --attn-implementation --quantization --load-in-4bit --chunk-tokens --depth --slots-per-node --levels --slot-choice --slot-format --seed --cache --offline --json --quiet -q --no-color --debug --help" words="" files="" ;;
   esac
   if [[ $cur == -* ]]; then
     COMPREPLY=($(compgen -W "$options" -- "$cur"))

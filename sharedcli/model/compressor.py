@@ -212,8 +212,11 @@ def _merge_prefixes(by_job: dict[_Job, list[Node]]) -> dict[_Job, list[Node]]:
 
 
 def _summary(encoded: Encoded, row: int, job: _Job, node: Node) -> Tensor:
-    """The state at the node's last token; search does not train through it (it is an argmax)."""
-    return encoded.states[row, node.end - job.start - 1].detach()
+    """The state at the node's last token; search does not train through it (it is an argmax).
+
+    A copy: a view would keep the states of the whole pass, and so of a whole document.
+    """
+    return encoded.states[row, node.end - job.start - 1].detach().clone()
 
 
 def _batches(jobs: Sequence[_Job], batch_tokens: int) -> Iterable[list[_Job]]:
