@@ -44,18 +44,17 @@ def test_a_slope_is_that_of_the_best_line() -> None:
 
 
 def test_time_is_split_by_kind_of_operation() -> None:
-    found = split(
-        10.0,
-        {
-            "aten::mm": 3.0,
-            "aten::addmm": 1.0,
-            "aten::_scaled_dot_product_flash_attention_for_cpu": 2.0,
-            "aten::copy_": 1.0,
-        },
+    operations = [
+        (1, "aten::mm", 3.0),
+        (1, "aten::addmm", 1.0),
+        (1, "aten::_scaled_dot_product_flash_attention_for_cpu", 2.0),
+        (2, "aten::copy_", 0.4),  # too little for a worker
+        (1, "aten::copy_", 0.6),
+    ]
+    alone = split(10.0, operations)
+    assert alone["workers"] == 1
+    assert alone["shares"] == pytest.approx(
+        {"matrix": 0.4, "attention": 0.2, "other operations": 0.1, "other": 0.3}
     )
-    assert found["shares"] == {
-        "matrix": 0.4,
-        "attention": 0.2,
-        "other operations": 0.1,
-        "other": pytest.approx(0.3),
-    }
+    beside = split(10.0, [*operations, (3, "aten::mm", 8.0)])
+    assert (beside["workers"], beside["shares"]["matrix"]) == (2, pytest.approx(0.6))
