@@ -9,6 +9,7 @@ instead: it searches passages and opens the best chunks within N slots.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -66,9 +67,9 @@ class SharedLLMMethod(Method):
         """As ``Method.memory``."""
         return COPIES * self._slot_bytes(tokens) + self._reading_bytes(tokens, running)
 
+    @abstractmethod
     def _context_work(self, tokens: int) -> Work:
         """Of the stage before the prompt."""
-        raise NotImplementedError
 
     def _reading_bytes(self, tokens: int, running: int) -> int:
         return activation_bytes(self.bench, running)
