@@ -68,6 +68,8 @@ def _draw_lines(lines: dict[str, list[list[float]]], label: str, path: Path) -> 
     shown = [point[1] for points in lines.values() for point in points]
     if max(shown) > 10 * max(min(shown), 1e-12):
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("{x:g}")
     else:
         axes.set_ylim(bottom=0)
     axes.set_xlabel("context (tokens)")
@@ -85,7 +87,8 @@ def _trade_off(result: Result, path: Path) -> Path:
         by_levels[entry["levels"].replace("_", " ")].append(point)
     for levels, points in by_levels.items():
         _scatter(axes, levels, points)
-    axes.set_xscale("log", base=2)
+    axes.margins(x=0.1)
+    axes.set_xlim(left=0)
     axes.set_xlabel("bytes of slots per token of context")
     axes.set_ylabel("loss (nats per token)")
     axes.grid(alpha=0.3)
