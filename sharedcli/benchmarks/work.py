@@ -13,11 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sharedcli.measuring.ceiling import Ceiling
-from sharedcli.measuring.parameters import Parameters
 from sharedcli.tree.context_tree import ContextTree, Node
+
+if TYPE_CHECKING:
+    from sharedcli.measuring.parameters import Parameters
 
 STAGES = ("context", "prompt", "answer")
 

@@ -2,7 +2,7 @@
 
 The peak of well-known accelerators is their data sheets' (dense, half precision); of all others,
 CPUs among them, it is measured with a large matrix product, which says what can be reached here and
-now. Both are named for what they are.
+now. Both are named for what they are. torch is imported by what measures, not by who reads figures.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 # Dense bf16 (T4: fp16) tensor peak in TFLOP/s, from the makers' data sheets; first match counts.
 _KNOWN = (
@@ -55,6 +57,8 @@ class Ceiling:
 
 def peak_of(device: torch.device, dtype: torch.dtype, processes: int = 1) -> Peak:
     """The peak of all ``processes`` together."""
+    import torch
+
     name = "CPU"
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
@@ -71,6 +75,8 @@ def measured_ceiling(device: torch.device, dtype: torch.dtype) -> Ceiling:
 
 def measured_flops(device: torch.device, dtype: torch.dtype) -> float:
     """Operations per second of a square matrix product, the best of several."""
+    import torch
+
     size = 1024 if device.type == "cpu" else 4096
     left = torch.ones(size, size, dtype=dtype, device=device)
     return 2 * size**3 / _best(lambda: left @ left, device)
@@ -78,6 +84,8 @@ def measured_flops(device: torch.device, dtype: torch.dtype) -> float:
 
 def measured_bytes(device: torch.device) -> float:
     """Bytes read and written per second by a copy that no cache holds, the best of several."""
+    import torch
+
     size = (256 if device.type == "cpu" else 1024) << 20
     source = torch.ones(size // 4, device=device)
     target = torch.empty_like(source)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -101,3 +103,10 @@ def test_a_child_does_not_outlive_the_owner(
         Jobs(interrupt).run("answer", make_plan())
     with pytest.raises(ProcessLookupError):
         children.os.kill(pids[0], signal.SIGTERM)
+
+
+def test_the_owner_needs_no_tensors() -> None:
+    names = ("latency", "memory", "indexing", "storing", "report", "children", "published")
+    code = "".join(f"import sharedcli.benchmarks.{name}\n" for name in names)
+    code += "import sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
