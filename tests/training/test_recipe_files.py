@@ -94,7 +94,7 @@ def test_overrides_reach_every_depth_and_all_stages() -> None:
     assert recipe.adapter.form == "cross"
     assert {stage.optimiser.learning_rate for stage in recipe.stages} == {3e-4}
     assert [stage.batch for stage in recipe.stages][1] == 5
-    assert [stage.accumulate for stage in recipe.stages] == [1, 9]
+    assert [stage.accumulate for stage in recipe.stages] == [2, 9]
     assert {p.ratios for stage in recipe.stages for p in stage.curriculum} == {(4,)}
     assert recipe.evaluation.ratios == (2,)
 
