@@ -29,6 +29,9 @@ def show_result(terminal: Terminal, result: Result, files: Sequence[str]) -> Non
     if result.comparisons:
         terminal.show(Text(""))
         terminal.show(comparison_table(result.comparisons))
+    if result.gaps:
+        terminal.show(Text(""))
+        terminal.show(_gap_table(result))
     for row in result.rows:
         if row.caveat:
             terminal.warning(f"{row.method}: {row.caveat}")
@@ -41,7 +44,7 @@ def show_result(terminal: Terminal, result: Result, files: Sequence[str]) -> Non
 
 
 def _table(rows: Sequence[Row], title: str, with_place: bool) -> Table:
-    from sharedcli.evaluation.report import interval_text, place_text
+    from sharedcli.evaluation.markdown import interval_text, place_text
 
     names = list(dict.fromkeys(name for row in rows for name in row.scores))
     heads = [name.replace("_", " ") for name in names]
@@ -61,7 +64,7 @@ def _table(rows: Sequence[Row], title: str, with_place: bool) -> Table:
 
 def comparison_table(comparisons: Sequence[Comparison]) -> Table:
     """Differences of pairs, second minus first."""
-    from sharedcli.evaluation.report import interval_text
+    from sharedcli.evaluation.markdown import interval_text
 
     table = plain_table("COMPARED", "score", "difference", "wins/losses/ties", "p", right=("p",))
     for one in comparisons:
@@ -73,6 +76,21 @@ def comparison_table(comparisons: Sequence[Comparison]) -> Table:
             "-" if one.p is None else f"{one.p:.3f}",
         ]
         table.add_row(*map(Text, cells))
+    return table
+
+
+def _gap_table(result: Result) -> Table:
+    from sharedcli.evaluation.markdown import interval_text, place_text
+
+    table = plain_table("GAP", "where", "none", "with slots", "full", "gap closed", right=("none",))
+    for one in result.gaps:
+        losses = [f"{loss:.3f}" for loss in (one.none, one.loss, one.full)]
+        closed = "-" if one.closed is None else interval_text(one.closed)
+        table.add_row(*map(Text, [clean(one.method), place_text(one.where), *losses, closed]))
+    if result.harm is not None:
+        table.add_row(
+            Text("no context: adapted - plain"), "", "", "", "", interval_text(result.harm)
+        )
     return table
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sharedcli.evaluation import plots
+from sharedcli.evaluation.markdown import write_result
 from sharedcli.evaluation.records import RecordFile
-from sharedcli.evaluation.report import Result, summarise, write_result
+from sharedcli.evaluation.report import Result, summarise
 from sharedcli.evaluation.runner import OnCase, run_task
 from sharedcli.evaluation.tasks.contract import Task
 from sharedcli.measuring.run_info import run_info

@@ -1,4 +1,4 @@
-"""From records to results: means with intervals, split by grid, compared in pairs; JSON, Markdown.
+"""From records to results: means with intervals, split by grid, compared in pairs.
 
 A method that could not take some items is scored on the rest; the number of skipped items and the
 reason stand beside its score, and the paired comparison uses shared items only.
@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
+from sharedcli.evaluation.gap import Gap, find_gaps, find_harm
 from sharedcli.evaluation.records import Record
 from sharedcli.evaluation.statistics import Interval, bootstrap, paired
 
@@ -89,7 +89,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Result:
-    """What a run found."""
+    """What a run found; ``gaps`` and ``harm`` where losses were measured (``gap.py``)."""
 
     task: str
     rows: list[Row]
@@ -98,6 +98,8 @@ class Result:
     run: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     lower_is_better: bool = False
+    gaps: tuple[Gap, ...] = ()
+    harm: Interval | None = None
 
     def to_plain(self) -> dict[str, Any]:
         """The object of ``--json``."""
@@ -106,13 +108,17 @@ class Result:
         for row in self.rows:
             own = [part for part in parts if part["method"] == row.method]
             methods.append({**row.to_plain(), **({"parts": own} if own else {})})
-        return {
+        plain: dict[str, Any] = {
             "task": self.task,
             "methods": methods,
             "paired": [one.to_plain() for one in self.comparisons],
-            "notes": list(self.notes),
-            "run": self.run,
         }
+        if self.gaps:
+            plain["gap"] = [one.to_plain() for one in self.gaps]
+        if self.harm is not None:
+            mean, bounds = round(self.harm.mean, 5), self.harm.bounds
+            plain["harm"] = {"difference": mean, "ci": bounds, "items": self.harm.items}
+        return {**plain, "notes": list(self.notes), "run": self.run}
 
 
 def summarise(
@@ -146,6 +152,8 @@ def summarise(
         run or {},
         tuple(notes),
         lower_is_better,
+        tuple(find_gaps(records, ways, seed)),
+        find_harm(records, seed),
     )
 
 
@@ -158,7 +166,7 @@ def _row(way: str, where: dict[str, Any], records: Sequence[Record], caveat: str
         having = [one for one in measured if name in one.scores]
         groups = [one.group or one.item for one in having]
         scores[name] = bootstrap([one.scores[name] for one in having], seed, groups)
-    keys = ("prompt_tokens", "slots", "context_tokens")
+    keys = ("prompt_tokens", "slots", "context_tokens", "compress_seconds")
     means = {}
     for key in keys:
         values = [one.detail[key] for one in measured if key in one.detail]
@@ -203,80 +211,3 @@ def _pairs(by_way: dict[str, list[Record]], seed: int) -> list[Comparison]:
         if pair:
             found.append(pair)
     return found
-
-
-def interval_text(score: Interval, digits: int = 3) -> str:
-    """Write "0.412 [0.30, 0.52]"."""
-    if score.low is None or score.high is None:
-        return f"{score.mean:.{digits}f}"
-    return f"{score.mean:.{digits}f} [{score.low:.{digits}f}, {score.high:.{digits}f}]"
-
-
-def place_text(where: dict[str, Any]) -> str:
-    """Write "context 4096"."""
-    return ", ".join(f"{name} {value}" for name, value in where.items())
-
-
-def markdown(result: Result) -> str:
-    """The whole result as Markdown tables."""
-    lines = [f"# {result.task}", ""]
-    lines += _table(result.rows, with_place=False)
-    if result.parts:
-        lines += ["", *_table(result.parts, with_place=True)]
-    if result.comparisons:
-        lines += ["", "| compared | score | difference | wins / losses / ties | p |"]
-        lines += ["|---|---|---|---|---|"]
-        for one in result.comparisons:
-            p = "" if one.p is None else f"{one.p:.3f}"
-            lines.append(
-                f"| {one.second} against {one.first} | {one.score} "
-                f"| {interval_text(one.difference)} "
-                f"| {one.wins} / {one.losses} / {one.ties} | {p} |"
-            )
-    remarks = [f"- {row.method}: {row.caveat}" for row in result.rows if row.caveat]
-    remarks += [
-        f"- {row.method}: {row.skipped} skipped ({row.reason})"
-        for row in result.rows
-        if row.skipped
-    ]
-    remarks += [f"- {note}" for note in result.notes]
-    lines += ["", *remarks, ""] if remarks else [""]
-    lines += ["| run | |", "|---|---|"]
-    lines += [f"| {name} | {_cell(value)} |" for name, value in result.run.items()]
-    return "\n".join(lines) + "\n"
-
-
-def _table(rows: Sequence[Row], with_place: bool) -> list[str]:
-    names = list(dict.fromkeys(name for row in rows for name in row.scores))
-    means = list(dict.fromkeys(name for row in rows for name in row.means))
-    heads = ["method", *(["where"] if with_place else []), *names, "items", "s/item"]
-    heads += [name.replace("_", " ") for name in means]
-    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
-    for row in rows:
-        cells = [row.method + (" *" if row.caveat else "")]
-        cells += [place_text(row.where)] if with_place else []
-        cells += [interval_text(row.scores[n]) if n in row.scores else "" for n in names]
-        cells += [str(row.items), f"{row.seconds / row.items:.2f}" if row.items else ""]
-        cells += [f"{row.means[n]:.0f}" if n in row.means else "" for n in means]
-        lines.append("| " + " | ".join(cells) + " |")
-    return lines
-
-
-def _cell(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text.replace("|", "\\|").replace("\n", " ")
-
-
-def write_result(result: Result, folder: Path) -> list[Path]:
-    """Write result.json and report.md; return their paths."""
-    made = []
-    for name, text in (
-        ("result.json", json.dumps(result.to_plain(), indent=1, ensure_ascii=False) + "\n"),
-        ("report.md", markdown(result)),
-    ):
-        path = folder / name
-        part = path.with_suffix(".part")
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-        made.append(path)
-    return made

@@ -20,7 +20,7 @@ def run_task(
 
     Cases come one after the other, each in all ways: an interrupted run compares like with like.
     """
-    cases, ways = list(task.cases()), list(task.ways)
+    cases, ways = list(task.cases()), list(dict.fromkeys((*task.ways, *task.references)))
     total = len(cases) * len(ways)
     found: list[Record] = []
     for case in cases:
@@ -36,7 +36,7 @@ def run_task(
                 except UnfitError as error:
                     known = Record(way, case.id, case.group, case.where, skipped=str(error))
                 else:
-                    seconds = round(time.perf_counter() - started, 4)
+                    seconds = round(time.perf_counter() - started + outcome.saved, 4)
                     known = Record(
                         way,
                         case.id,

@@ -95,6 +95,38 @@ def paired(first: Mapping[str, float], second: Mapping[str, float], seed: int = 
     return Paired(found, int((gaps > 0).sum()), int((gaps < 0).sum()), int((gaps == 0).sum()), p)
 
 
+def recovered(rows: Sequence[tuple[float, float, float]], seed: int = 0) -> Interval | None:
+    """Return (none - way) / (none - full) over items, with its interval.
+
+    Args:
+        rows: (none, way, full) of each item.
+        seed: of the resampling.
+
+    Returns:
+        None if full is no lower than none. The bounds are None if that is so in more than one of
+        a hundred resamples: the gap itself is not sure then.
+    """
+    values = np.asarray(rows, dtype=np.float64)
+
+    def share(chosen: np.ndarray) -> float:
+        none, way, full = chosen.mean(axis=0)
+        return float((none - way) / (none - full)) if none > full else float("nan")
+
+    mean = share(values)
+    if np.isnan(mean):
+        return None
+    low = high = None
+    if len(values) > 1:
+        generator = np.random.default_rng(seed)
+        drawn = [
+            share(values[generator.integers(0, len(values), len(values))]) for _ in range(RESAMPLES)
+        ]
+        if np.isnan(drawn).mean() <= 0.01:
+            tail = 50 * (1 - CONFIDENCE)
+            low, high = (float(one) for one in np.nanpercentile(drawn, [tail, 100 - tail]))
+    return Interval(mean, low, high, len(values))
+
+
 def _resampled(values: np.ndarray, seed: int, groups: Sequence[str] | None) -> np.ndarray | None:
     """Means of the resamples; None where there is only one thing to draw from."""
     generator = np.random.default_rng(seed)

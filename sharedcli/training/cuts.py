@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-from sharedcli.errors import UsageError
 from sharedcli.training.recipe import Draw
 from sharedcli.tree.context_tree import ContextTree, Node
 from sharedcli.tree.frontier import fixed_path
@@ -28,21 +27,6 @@ class Cut:
 
     tree: ContextTree
     frontiers: tuple[Frontier, ...]
-
-
-def path_geometry(plan: TreeGeometry, ratio: float) -> TreeGeometry:
-    """The plan's geometry with as many slots that a path has the overall ``ratio``.
-
-    At low ratios the leaves of a deep tree have fewer tokens than slots; the tree is then flatter.
-    """
-    for depth in range(plan.depth, 0, -1):
-        slots = round(plan.chunk_tokens / (ratio * (depth + 1)))
-        if 1 <= slots << depth <= plan.chunk_tokens:
-            return TreeGeometry(plan.chunk_tokens, depth, slots, plan.levels, plan.slot_choice)
-    raise UsageError(
-        f"a ratio of {ratio:g} is out of reach for chunks of {plan.chunk_tokens} tokens; "
-        f"use 1 to {plan.chunk_tokens // 2}"
-    )
 
 
 def level_geometry(plan: TreeGeometry, ratio: float, level: int) -> TreeGeometry:
@@ -68,7 +52,7 @@ def draw_cuts(
     if kind == "level":
         geometry = level_geometry(plan, ratio, rng.randint(1, plan.depth))
     else:
-        geometry = path_geometry(plan, ratio)
+        geometry = plan.at_ratio(ratio)
     seed = rng.getrandbits(32)
     dropped = rng.random() if rng.random() < draw.drop_chunks else 0.0
     cuts: list[Cut] = []
@@ -82,7 +66,7 @@ def draw_cuts(
 
 def fixed_cut(length: int, plan: TreeGeometry, ratio: float) -> Cut:
     """The cut that measuring uses: the path that always goes right, at ``ratio``."""
-    tree = ContextTree(length, path_geometry(plan, ratio))
+    tree = ContextTree(length, plan.at_ratio(ratio))
     return Cut(tree, tuple(fixed_path(tree, chunk) for chunk in range(tree.chunks)))
 
 

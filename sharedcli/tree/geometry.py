@@ -81,6 +81,24 @@ class TreeGeometry:
         slots = max(1, round(chunk_tokens / (ratio * (depth + 1))))
         return cls(chunk_tokens, depth, slots, levels, slot_choice)
 
+    def at_ratio(self, ratio: float) -> TreeGeometry:
+        """Return this geometry with as many slots that a path has the overall ``ratio``.
+
+        At low ratios the leaves of a deep tree have fewer tokens than slots; the tree is then
+        flatter.
+
+        Raises:
+            UsageError: no depth reaches the ratio.
+        """
+        for depth in range(self.depth, 0, -1):
+            slots = round(self.chunk_tokens / (ratio * (depth + 1)))
+            if 1 <= slots << depth <= self.chunk_tokens:
+                return TreeGeometry(self.chunk_tokens, depth, slots, self.levels, self.slot_choice)
+        raise UsageError(
+            f"a ratio of {ratio:g} is out of reach for chunks of {self.chunk_tokens} tokens; "
+            f"use 1 to {self.chunk_tokens // 2}"
+        )
+
     def to_dict(self) -> dict[str, int | str]:
         """Plain values, for the store's identity and for adapter configurations."""
         return asdict(self)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sharedcli.errors import UsageError
 from sharedcli.training.batches import IGNORED, make_batch
-from sharedcli.training.cuts import draw_cuts, fixed_cut, level_geometry, path_geometry
+from sharedcli.training.cuts import draw_cuts, fixed_cut, level_geometry
 from sharedcli.training.feed import Feed, Place, Prefetch
 from sharedcli.training.questions import QuestionSampler
 from sharedcli.training.recipe import Draw, Objective, Phase, Stage
@@ -182,11 +182,6 @@ def test_evidence_is_opened_finest() -> None:
         (cut,) = draw_cuts(Random(seed), [256], plan=PLAN, ratio=8, draw=draw, evidence=spans)
         (node,) = [n for n in cut.frontiers[0] if n.start <= 70 < n.end]
         assert node.level == PLAN.depth
-
-
-def test_an_unreachable_ratio_is_refused() -> None:
-    with pytest.raises(UsageError, match="a ratio of 500 is out of reach"):
-        path_geometry(PLAN, 500)
 
 
 def test_padding_and_first_targets_are_laid_out_in_one_batch() -> None:

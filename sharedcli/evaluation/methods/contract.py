@@ -7,7 +7,7 @@ a cache that forgets. Two uses: ``continue_text`` (perplexity) and ``ask`` (ques
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -19,6 +19,8 @@ from torch import Tensor
 from sharedcli.answer.prompt import Excerpt, build_prompt
 from sharedcli.baselines.streams import Stream
 from sharedcli.evaluation.memory_index import MemoryIndex
+from sharedcli.evaluation.methods.slots import SlotCache
+from sharedcli.evaluation.methods.variants import PLAIN, Variant
 from sharedcli.ingest.document import Document, Page
 from sharedcli.model.tokens import tokenize_text
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from sharedcli.engine.loading import LoadedModel
     from sharedcli.retrieve.embedding import SentenceEncoder
     from sharedcli.settings import Settings
+    from sharedcli.tree.geometry import TreeGeometry
 
 
 class UnfitError(Exception):
@@ -41,12 +44,14 @@ class Workbench:
         settings: budget, passages, max_tokens, geometry.
         encoder: sentence encoder, or None.
         stream_window: tokens in StreamingLLM's cache.
+        together: geometries in which the methods of a run take the fixed path of every chunk.
     """
 
     model: LoadedModel
     settings: Settings
     encoder: SentenceEncoder | None = None
     stream_window: int = 2048
+    together: tuple[TreeGeometry, ...] = ()
 
     @property
     def tokenizer(self) -> Any:
@@ -78,11 +83,18 @@ class Context:
     Args:
         document: text and pages.
         bench: tokenizer and encoder.
+
+    Attributes:
+        evidence: token span of what answers the question, where a task has hidden it there.
+        find_other: finds a context of another document, or None.
     """
 
     def __init__(self, document: Document, bench: Workbench) -> None:
         self.document = document
+        self.evidence: tuple[int, int] | None = None
+        self.find_other: Callable[[], Context | None] = lambda: None
         self._bench = bench
+        self._slots: SlotCache | None = None
 
     @classmethod
     def of_text(cls, text: str, bench: Workbench, title: str = "document") -> Context:
@@ -125,6 +137,17 @@ class Context:
         """Its passages with full text and, if there is an encoder, vectors."""
         return MemoryIndex([self.document], self._bench.encoder)
 
+    @cached_property
+    def other(self) -> Context | None:
+        """As long a context of another document."""
+        return self.find_other()
+
+    def slots(self, bench: Workbench) -> SlotCache:
+        """Its compressed chunks, shared by all methods."""
+        if self._slots is None:
+            self._slots = SlotCache(self.tokens, bench.model.shared, bench.together)
+        return self._slots
+
     def span(self, first: int, last: int) -> str:
         """Text of the tokens from ``first`` to before ``last``."""
         spans = self.encoded[1]
@@ -143,6 +166,7 @@ class Opened:
         slots: injected slots.
         context_tokens: tokens of the context that reach the base in some form.
         detail: more to keep in the record.
+        saved: seconds of compression that another method or question has spent already.
     """
 
     stream: Stream
@@ -150,6 +174,7 @@ class Opened:
     slots: int = 0
     context_tokens: int = 0
     detail: dict[str, Any] = field(default_factory=dict)
+    saved: float = 0.0
 
 
 class Method(ABC):
@@ -158,6 +183,11 @@ class Method(ABC):
     name: ClassVar[str]
     about: ClassVar[str]
     """One line for the help and the reports."""
+
+    takes: ClassVar[frozenset[str]] = frozenset()
+    """Fields of ``Variant`` that may be set."""
+
+    variant: Variant = PLAIN
 
     def __init__(self, bench: Workbench) -> None:
         self.bench = bench

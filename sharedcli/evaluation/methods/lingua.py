@@ -33,6 +33,7 @@ class Lingua(Method):
 
     name = "lingua"
     about = "the document's most informative tokens by the base's own perplexity"
+    takes = frozenset({"budget"})
 
     @property
     def caveat(self) -> str:

@@ -8,6 +8,7 @@ from torch import Tensor
 from sharedcli.answer.prompt import Excerpt
 from sharedcli.baselines.streams import CachedStream
 from sharedcli.evaluation.methods.contract import Context, Method, Opened, UnfitError
+from sharedcli.model.injected import Role
 
 _EMPTY = torch.empty(0, dtype=torch.long)
 
@@ -17,15 +18,16 @@ class NoContext(Method):
 
     name = "none"
     about = "the base without the document"
+    takes = frozenset({"adapted"})
 
     def continue_text(self, context: Context, running: Tensor) -> Opened:
         """As ``Method.continue_text``."""
-        return Opened(CachedStream(self.bench.model.shared), _EMPTY)
+        return Opened(_stream(self), _EMPTY)
 
     def ask(self, context: Context, question: str, max_tokens: int) -> Opened:
         """As ``Method.ask``."""
         prompt, _ = self.bench.prompt(question, [], self.bench.room(max_tokens))
-        return Opened(CachedStream(self.bench.model.shared), prompt)
+        return Opened(_stream(self), prompt)
 
 
 class Truncated(Method):
@@ -68,12 +70,13 @@ class Full(Method):
 
     name = "full"
     about = "full attention over the whole document, up to the window"
+    takes = frozenset({"adapted"})
 
     def continue_text(self, context: Context, running: Tensor) -> Opened:
         """As ``Method.continue_text``."""
         tokens = context.tokens
         self._check(len(tokens) + len(running))
-        return Opened(CachedStream(self.bench.model.shared), tokens, context_tokens=len(tokens))
+        return Opened(_stream(self), tokens, context_tokens=len(tokens))
 
     def ask(self, context: Context, question: str, max_tokens: int) -> Opened:
         """As ``Method.ask``."""
@@ -82,11 +85,17 @@ class Full(Method):
         excerpt = Excerpt(context.document.title, context.text)
         prompt, _ = self.bench.prompt(question, [excerpt], 2 * self.bench.window + count)
         self._check(len(prompt) + max_tokens)
-        return Opened(CachedStream(self.bench.model.shared), prompt, context_tokens=count)
+        return Opened(_stream(self), prompt, context_tokens=count)
 
     def _check(self, tokens: int) -> None:
         if tokens > self.bench.window:
             raise UnfitError(f"{tokens} tokens exceed the window of {self.bench.window}")
+
+
+def _stream(method: Method) -> CachedStream:
+    """The plain base, or with ``@adapted`` the adapter's decoder with nothing injected."""
+    role: Role | None = "decoder" if method.variant.adapted else None
+    return CachedStream(method.bench.model.shared, role=role)
 
 
 def _ends(room: int) -> tuple[int, int]:

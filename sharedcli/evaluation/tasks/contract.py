@@ -27,10 +27,11 @@ class Case:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Scores by name, and what else to keep."""
+    """Scores by name, what else to keep, and seconds that sharing with other ways has saved."""
 
     scores: dict[str, float]
     detail: dict[str, Any] = field(default_factory=dict)
+    saved: float = 0.0
 
 
 class Task(ABC):
@@ -43,6 +44,11 @@ class Task(ABC):
     @abstractmethod
     def ways(self) -> Sequence[str]:
         """Names of the methods, in the order of the report."""
+
+    @property
+    def references(self) -> Sequence[str]:
+        """Names of ways that are measured besides, since others are judged by them."""
+        return ()
 
     @abstractmethod
     def cases(self) -> Sequence[Case]:

@@ -14,6 +14,7 @@ from sharedcli.errors import UsageError
 from sharedcli.evaluation.answering import answer_text
 from sharedcli.evaluation.methods.contract import Context, Method, Workbench
 from sharedcli.evaluation.tasks.contract import Case, Outcome, Task
+from sharedcli.evaluation.tasks.descent import token_span
 from sharedcli.evaluation.tasks.perplexity import LongText
 from sharedcli.model.devices import guard_memory
 from sharedcli.model.tokens import tokenize_text
@@ -22,6 +23,8 @@ _CITIES = (
     "Lisbon", "Nairobi", "Osaka", "Quito", "Tallinn", "Perth", "Oslo", "Lima", "Accra", "Hanoi",
 )  # fmt: skip
 ANSWER_TOKENS = 24
+REACHED = ("opened", "finest")
+"""Scores of methods that inject: the share of the needle that has slots, and the finest ones."""
 
 
 class Needle(Task):
@@ -91,7 +94,10 @@ class Needle(Task):
             (city, number), (length, depth, _) = self._fact(case), case.payload
             needle = f"The special magic number of {city} is {number}."
             text = haystack(self._hay, needle, length, depth, self._bench)
-            self._cache = (case.id, Context.of_text(text, self._bench))
+            context = Context.of_text(text, self._bench)
+            start = text.index(needle)
+            context.evidence = token_span(context, (start, start + len(needle)))
+            self._cache = (case.id, context)
         return self._cache[1]
 
     def prepare(self, case: Case) -> None:
@@ -106,14 +112,18 @@ class Needle(Task):
         with guard_memory("answering"):
             opened = self._methods[way].ask(context, question, ANSWER_TOKENS)
             said = answer_text(opened, self._bench, ANSWER_TOKENS)
+        scores = {"found": float(number in said.replace(",", ""))}
+        scores |= {name: opened.detail[name] for name in REACHED if name in opened.detail}
         detail: dict[str, Any] = {
             "question": question,
             "prediction": said,
             "answers": [number],
             "slots": opened.slots,
             "prompt_tokens": len(opened.prompt),
+            "context_tokens": opened.context_tokens,
+            **opened.detail,
         }
-        return Outcome({"found": float(number in said.replace(",", ""))}, detail)
+        return Outcome(scores, detail, opened.saved)
 
 
 def haystack(hay: str, needle: str, length: int, depth: float, bench: Workbench) -> str:

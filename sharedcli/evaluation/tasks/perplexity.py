@@ -105,18 +105,31 @@ class WindowSampler:
         """
         rng = Random(f"{self._seed}/{context}/{running}/{number}")
         wanted = context + running
-        left = [text for text in self._texts if len(text.text) >= wanted]
-        while left:
-            weights = [len(text.text) for text in left]
-            text = rng.choices(left, weights)[0]
-            if window := self._cut(text, context, running, rng):
-                return text, window
-            left.remove(text)
+        if found := self._draw(self._texts, context, running, rng):
+            return found
         longest = max((len(text.text) for text in self._texts), default=0)
         raise UsageError(
             f"no document has {wanted} tokens (the longest has {longest} characters); "
             "give longer documents or a smaller --context"
         )
+
+    def other(self, text: LongText, context: int, number: int) -> Context | None:
+        """Draw ``context`` tokens of another document than ``text``; None if none is so long."""
+        rng = Random(f"{self._seed}/{context}/other/{number}")
+        others = [one for one in self._texts if one is not text]
+        found = self._draw(others, context, 0, rng)
+        return None if found is None else found[1].context
+
+    def _draw(
+        self, texts: Sequence[LongText], context: int, running: int, rng: Random
+    ) -> tuple[LongText, Window] | None:
+        left = [text for text in texts if len(text.text) >= context + running]
+        while left:
+            text = rng.choices(left, [len(one.text) for one in left])[0]
+            if window := self._cut(text, context, running, rng):
+                return text, window
+            left.remove(text)
+        return None
 
     def _cut(self, text: LongText, context: int, running: int, rng: Random) -> Window | None:
         wanted = context + running
@@ -152,6 +165,7 @@ class Perplexity(Task):
         contexts: context lengths in tokens.
         running: tokens whose loss counts.
         items: windows per length.
+        hidden: names of methods that are references only.
     """
 
     name: ClassVar[str] = "perplexity"
@@ -167,6 +181,7 @@ class Perplexity(Task):
         running: int,
         items: int,
         seed: int,
+        hidden: Sequence[str] = (),
     ) -> None:
         if running < 2 or running >= bench.window:
             raise UsageError(
@@ -179,11 +194,18 @@ class Perplexity(Task):
         self._running = running
         self._items = items
         self._drawn: tuple[str, LongText, Window] | None = None
+        self._shown = [name for name in methods if name not in hidden]
+        self._hidden = hidden
 
     @property
     def ways(self) -> Sequence[str]:
         """As ``Task.ways``."""
-        return list(self._methods)
+        return self._shown
+
+    @property
+    def references(self) -> Sequence[str]:
+        """As ``Task.references``."""
+        return self._hidden
 
     def caveat(self, way: str) -> str:
         """As ``Task.caveat``."""
@@ -215,12 +237,13 @@ class Perplexity(Task):
             "context_tokens": opened.context_tokens,
             **opened.detail,
         }
-        return Outcome(
-            {"loss": round(loss, 6), "perplexity": round(math.exp(min(loss, 500.0)), 4)}, detail
-        )
+        scores = {"loss": round(loss, 6), "perplexity": round(math.exp(min(loss, 500.0)), 4)}
+        return Outcome(scores, detail, opened.saved)
 
     def _window(self, case: Case) -> tuple[LongText, Window]:
         if self._drawn is None or self._drawn[0] != case.id:
             length, number = case.payload
-            self._drawn = (case.id, *self._sampler.draw(length, self._running, number))
+            text, window = self._sampler.draw(length, self._running, number)
+            window.context.find_other = lambda: self._sampler.other(text, length, number)
+            self._drawn = (case.id, text, window)
         return self._drawn[1:]

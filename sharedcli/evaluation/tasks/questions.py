@@ -96,7 +96,7 @@ class Questions(Task):
             "context_tokens": opened.context_tokens,
             **opened.detail,
         }
-        return Outcome(item.score(said), detail)
+        return Outcome(item.score(said), detail, opened.saved)
 
     def _document(self, item: Item) -> Context:
         key = str(item.path) if item.path else item.group

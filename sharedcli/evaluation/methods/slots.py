@@ -1,0 +1,179 @@
+"""The slots of one context, each chunk compressed once for all methods, budgets and questions.
+
+Ratios differ in which of a chunk's keys and values are kept, not in how the chunk is read. So the
+paths of all ratios of a run are taken from one pass.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from sharedcli.model.compressor import Compressor, Frontier, NodeSlots
+from sharedcli.model.sharedllm import Encoded, SharedLLM
+from sharedcli.tree.context_tree import ContextTree, Node
+from sharedcli.tree.frontier import fixed_path
+from sharedcli.tree.geometry import TreeGeometry
+
+_REMEMBERED = 2
+"""Passes: a block of full chunks, and a short last chunk."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Slots by chunk, and time.
+
+    Attributes:
+        chunks: slots of the frontiers' nodes.
+        cost: seconds that compressing them takes by itself.
+        spent: seconds that it took here; less where another method had it done.
+    """
+
+    chunks: list[list[NodeSlots]]
+    cost: float
+    spent: float
+
+
+class SlotCache:
+    """Compresses what is asked for and not there yet.
+
+    Args:
+        tokens: the context, [T].
+        model: base and adapter.
+        together: geometries whose fixed paths are wanted sooner or later.
+    """
+
+    def __init__(
+        self, tokens: Tensor, model: SharedLLM, together: Sequence[TreeGeometry] = ()
+    ) -> None:
+        self._tokens = tokens
+        self._once = _EncodeOnce(model)
+        self._compressor = Compressor(cast(SharedLLM, self._once))
+        self._together = together
+        self._known: dict[tuple[TreeGeometry, Node], NodeSlots] = {}
+        self._cost: dict[tuple[TreeGeometry, int], float] = {}
+
+    @torch.inference_mode()
+    def take(self, tree: ContextTree, frontiers: Sequence[Frontier], *, whole: bool) -> Taken:
+        """Return the slots of frontiers of this context's tree.
+
+        Args:
+            tree: in any geometry.
+            frontiers: one per opened chunk, each with a node at least.
+            whole: keep all nodes of a chunk that is read, since further questions open others.
+        """
+        started = time.perf_counter()
+        geometry = tree.geometry
+        missing = [
+            frontier
+            for frontier in frontiers
+            if any((geometry, node) not in self._known for node in frontier)
+        ]
+        size = max(1, self._compressor.batch_tokens // geometry.chunk_tokens)
+        for first in range(0, len(missing), size):
+            block = missing[first : first + size]
+            self._compress(tree, block, whole and geometry.levels == "nested")
+        self._once.forget()
+        found = [[self._known[geometry, node] for node in frontier] for frontier in frontiers]
+        cost = sum(self._cost[geometry, frontier[0].chunk] for frontier in frontiers)
+        return Taken(found, cost, time.perf_counter() - started)
+
+    def _compress(self, tree: ContextTree, block: Sequence[Frontier], whole: bool) -> None:
+        chunks = [frontier[0].chunk for frontier in block]
+        nodes = [node for frontier in block for node in frontier]
+        if whole:
+            nodes = _all(tree, chunks)
+        before = self._once.seconds
+        took = {tree.geometry: self._timed(tree, nodes)}
+        for geometry, other in self._beside(tree):
+            path = [node for chunk in chunks for node in fixed_path(other, chunk)]
+            path = _all(other, chunks) if whole else path
+            if any((geometry, node) not in self._known for node in path):
+                took[geometry] = self._timed(other, path)
+        encoding = self._once.seconds - before
+        for geometry, seconds in took.items():
+            for chunk in chunks:
+                self._cost[geometry, chunk] = (encoding + seconds) / len(chunks)
+
+    def _beside(self, tree: ContextTree) -> Iterator[tuple[TreeGeometry, ContextTree]]:
+        own = tree.geometry
+        for other in self._together:
+            if other != own and other.chunk_tokens == own.chunk_tokens:
+                yield other, ContextTree(tree.tokens, other)
+
+    def _timed(self, tree: ContextTree, nodes: Sequence[Node]) -> float:
+        """Compress nodes; return the seconds that this took beside reading."""
+        started, before = time.perf_counter(), self._once.seconds
+        wanted = [(0, node) for node in nodes]
+        for (_, node), slots in self._compressor.compress_nodes(
+            [self._tokens], [tree], wanted
+        ).items():
+            # a view of its summary would keep the whole pass in memory
+            self._known[tree.geometry, node] = replace(slots, summary=slots.summary.clone())
+        return time.perf_counter() - started - (self._once.seconds - before)
+
+
+class _EncodeOnce:
+    """A model that remembers its last passes: every geometry reads the same chunks."""
+
+    def __init__(self, model: SharedLLM) -> None:
+        self._model = model
+        self._last: dict[tuple[bytes, int, int | None], Encoded] = {}
+        self.seconds = 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def encode(self, tokens: Tensor, layers: int | None = None) -> Encoded:
+        """As ``SharedLLM.encode``."""
+        key = (tokens.cpu().numpy().tobytes(), len(tokens), layers)
+        if key not in self._last:
+            started = time.perf_counter()
+            while len(self._last) >= _REMEMBERED:
+                del self._last[next(iter(self._last))]
+            self._last[key] = self._model.encode(tokens, layers)
+            if tokens.is_cuda or self._model.device.type == "cuda":
+                torch.cuda.synchronize(self._model.device)
+            self.seconds += time.perf_counter() - started
+        return self._last[key]
+
+    def forget(self) -> None:
+        """Give the passes' memory back."""
+        self._last.clear()
+
+
+def _all(tree: ContextTree, chunks: Sequence[int]) -> list[Node]:
+    return [node for chunk in chunks for node in tree.nodes(chunk)]
+
+
+def shuffled(chunks: Sequence[list[NodeSlots]], seed: int) -> list[list[NodeSlots]]:
+    """Return the chunks in another order, drawn by ``seed``, at the places of that order.
+
+    Raises:
+        ValueError: there are not two.
+    """
+    if len(chunks) < 2:
+        raise ValueError("one chunk has no other order")
+    order = list(range(len(chunks)))
+    rng = Random(f"{seed}/shuffled")
+    while order == sorted(order):
+        rng.shuffle(order)
+    found, place = [], min(slots.node.start for slots in chunks[0])
+    for old in order:
+        start = min(slots.node.start for slots in chunks[old])
+        moved = place - start
+        found.append([_moved(slots, moved) for slots in chunks[old]])
+        place += sum(slots.node.tokens for slots in chunks[old])
+    return found
+
+
+def _moved(slots: NodeSlots, by: int) -> NodeSlots:
+    node = slots.node
+    there = Node(node.chunk, node.level, node.index, node.start + by, node.end + by)
+    return replace(slots, node=there, place=slots.place + by)
