@@ -10,6 +10,9 @@
 | InfiniteBench | ``context``, ``input``, ``answer``, ``options``? |
 | BAMBOO | ``content``, ``answer``, and ``question``, ``options`` or ``hypothesis`` |
 
+A file may also be one JSON array of such objects. Further fields do not matter. Texts may be lists
+of texts, references one text or lists or SQuAD's objects, choices lists or objects by letter.
+
 The first line decides for the file. A line that lacks a field is refused with its number. Published
 questions that nobody can answer (no options, a reference that is none of them) are left out and
 counted.
@@ -34,10 +37,16 @@ SHORT_WORDS = 20
 """A reference of more words asks for a long answer."""
 LINE_BYTES = 64_000_000
 """A longer line is refused: it is no question about a document."""
+ARRAY_BYTES = 1_000_000_000
+"""A larger array is refused: it is read at once."""
 
 
 def _ours(row: Row) -> Iterator[Item]:
-    pairs = row.get("qa", list)
+    pairs = row.data["qa"]
+    if isinstance(pairs, dict):
+        pairs = [pairs]
+    if not isinstance(pairs, list):
+        raise row.wrong("qa", "a list of objects with question and answers")
     for number, pair in enumerate(pairs):
         if not isinstance(pair, dict):
             raise row.wrong("qa", "a list of objects with question and answers")
@@ -51,7 +60,7 @@ def _single(row: Row) -> Iterator[Item]:
 def _question(pair: Row, row: Row) -> Item:
     file = row.data.get("file")
     path = row.path.parent / row.get("file", str) if file is not None else None
-    context = "" if path else row.get("context", str)
+    context = "" if path else row.text("context")
     group = file or row.text_group(context)
     key = "answers" if "answers" in pair.data else "answer"
     found = texts(pair.data.get(key, []))
@@ -61,9 +70,10 @@ def _question(pair: Row, row: Row) -> Item:
     answerable = bool(found) if given is None else bool(given)
     if key not in pair.data and given is None:
         raise pair.missing("answers")
-    options = pair.data.get("choices") or ()
+    options = pair.data.get("choices") or pair.data.get("options") or ()
     base: dict[str, Any] = {"id": pair.id, "group": group, "context": context, "path": path}
-    question = pair.get("question", str)
+    base["name"] = pair.name
+    question = pair.text("question")
     if options:
         return choice(pair, question, options, found, **base)
     pages = tuple(
@@ -122,8 +132,12 @@ class QuestionSet:
         ]
 
 
-def read_items(paths: Sequence[Path]) -> QuestionSet:
-    """Read all questions of JSON Lines files, in order.
+def read_items(paths: Sequence[Path], limit: int | None = None) -> QuestionSet:
+    """Read the questions of JSON Lines files, in order.
+
+    Args:
+        paths: files.
+        limit: go no further in a file than so many answerable questions; None reads all.
 
     Raises:
         UnreadableError: a file is missing or no text.
@@ -138,7 +152,12 @@ def read_items(paths: Sequence[Path]) -> QuestionSet:
                 f"{printable_path(other)} and {printable_path(path)} have the same name, and "
                 "records tell items by it; rename one of them"
             )
-        items += _file(path, unusable)
+        answerable = 0
+        for item in _file(path, unusable):
+            items.append(item)
+            answerable += item.answerable
+            if answerable == limit:
+                break
     if not items:
         raise UsageError(
             f"there is no usable question in {', '.join(map(printable_path, paths))}; "
@@ -148,7 +167,7 @@ def read_items(paths: Sequence[Path]) -> QuestionSet:
 
 
 def json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield line numbers and objects of a JSON Lines file.
+    """Yield line numbers and objects of a JSON Lines file, or numbers and entries of an array.
 
     Raises:
         UnreadableError, UsageError: as ``read_items``.
@@ -158,6 +177,9 @@ def json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         raise UnreadableError(f"{shown} is a folder; give JSON Lines files")
     try:
         with path.open("rb") as lines:
+            if is_array(path):
+                yield from _entries(lines.read(ARRAY_BYTES + 1), shown)
+                return
             for number, line in enumerate(lines, start=1):
                 if not line.strip():
                     continue
@@ -167,6 +189,27 @@ def json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise UnreadableError(f"{shown} cannot be read: {reason}; check the path") from error
+
+
+def is_array(path: Path) -> bool:
+    """Whether a file starts as a JSON array."""
+    with path.open("rb") as file:
+        return file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["
+
+
+def _entries(data: bytes, shown: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    if len(data) > ARRAY_BYTES:
+        raise UsageError(
+            f"{shown}: an array of more than {ARRAY_BYTES:,} bytes; write it as JSON Lines"
+        )
+    try:
+        found = json.loads(data.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{shown}: not JSON ({error}); give one JSON object a line") from error
+    for number, entry in enumerate(found, start=1):
+        if not isinstance(entry, dict):
+            raise UsageError(f"{shown}, entry {number}: not a JSON object")
+        yield number, entry
 
 
 def _object(line: bytes, where: str) -> dict[str, Any]:
@@ -182,9 +225,10 @@ def _object(line: bytes, where: str) -> dict[str, Any]:
 def _file(path: Path, unusable: dict[str, list[int]]) -> Iterator[Item]:
     reader: Reader | None = None
     keys: tuple[str, ...] = ()
-    name = ""
+    name = unit = ""
     for number, data in json_rows(path):
-        row = Row(path, number, data)
+        unit = unit or ("entry" if is_array(path) else "line")
+        row = Row(path, number, data, unit=unit)
         if reader is None:
             name, keys, reader = _format(row)
         for key in keys:

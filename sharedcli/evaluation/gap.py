@@ -89,11 +89,15 @@ def find_gaps(records: Sequence[Record], ways: Sequence[str], seed: int) -> list
 
 def find_harm(records: Sequence[Record], seed: int) -> Interval | None:
     """Loss without a context, adapted minus plain; None if not both were measured."""
-    plain = {one.item: one.scores[SCORE] for one in records if one.method == "none" and one.scores}
+    plain = {
+        one.item: one.scores[SCORE]
+        for one in records
+        if one.method == "none" and SCORE in one.scores
+    }
     gaps = [
         one.scores[SCORE] - plain[one.item]
         for one in records
-        if one.method == f"none{ADAPTED}" and one.item in plain and one.scores
+        if one.method == f"none{ADAPTED}" and one.item in plain and SCORE in one.scores
     ]
     return bootstrap(gaps, seed) if gaps else None
 

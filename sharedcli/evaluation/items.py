@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sharedcli.evaluation import metrics
 from sharedcli.evaluation.choices import listed, said_letter
+from sharedcli.evaluation.metrics import bamboo, infinitebench, leval, longbench, overlap, words
 
 CHOICE = "accuracy"
 """The score of a multiple-choice question."""
@@ -34,6 +34,7 @@ class Item:
         answerable: False if the document does not hold the answer.
         evidence: page numbers, from 0, and texts that hold the evidence, for files with pages.
         dataset: the set's name.
+        name: what the set itself calls the item; "" if nothing.
     """
 
     id: str
@@ -50,6 +51,7 @@ class Item:
     answerable: bool = True
     evidence: tuple[tuple[int, str], ...] = ()
     dataset: str = ""
+    name: str = ""
 
     def asked(self) -> str:
         """The question with options and hint, as the model sees it."""
@@ -62,51 +64,66 @@ class Item:
 
     def score(self, prediction: str) -> dict[str, float]:
         """All scores of a prediction, by name."""
-        return {name: round(SCORES[name](self, prediction), 6) for name in self.scores}
+        return {
+            name.partition(":")[0]: round(SCORES[name](self, prediction), 6) for name in self.scores
+        }
 
 
 def _choice(item: Item, prediction: str) -> float:
     return float(said_letter(prediction, item.options) in item.answers)
 
 
-def _first_line(item: Item, prediction: str) -> float:
-    """LongBench cuts few-shot answers at the end of their first line."""
-    line = prediction.lstrip("\n").split("\n")[0]
-    return metrics.best_of(metrics.f1, line, item.answers)
-
-
 def _classes(item: Item, prediction: str) -> float:
-    line = prediction.lstrip("\n").split("\n")[0]
-    return max((metrics.class_match(line, a, item.classes) for a in item.answers), default=0.0)
+    line = longbench.first_line(prediction)
+    return max(
+        (longbench.class_match(line, one, item.classes) for one in item.answers), default=0.0
+    )
 
 
-def _best(score: metrics.Score, item: Item, prediction: str) -> float:
-    return metrics.best_of(score, prediction, item.answers)
+def _best(score: words.Score, item: Item, prediction: str) -> float:
+    return words.best_of(score, prediction, item.answers)
 
 
-_PLAIN: dict[str, metrics.Score] = {
-    "f1": metrics.f1,
-    "exact_match": metrics.exact_match,
-    "rouge_l": metrics.rouge_l,
-    "edit_similarity": metrics.edit_similarity,
-    "code_similarity": metrics.code_similarity,
-    "character_f1": metrics.character_f1,
-    "contains": metrics.contained,
-    "first_number": metrics.first_number,
-    "last_number": metrics.last_number,
-    "number_share": metrics.number_share,
-    "number_prefix": metrics.number_prefix,
-    "match": metrics.stripped_match,
-    "first_line_match": metrics.first_line_match,
-    "letters": metrics.letters,
-    "truths": metrics.truths,
+def _best_of_line(score: words.Score, item: Item, prediction: str) -> float:
+    return words.best_of(score, longbench.first_line(prediction), item.answers)
+
+
+_PLAIN: dict[str, words.Score] = {
+    "f1": words.f1,
+    "exact_match": words.exact_match,
+    "contains": words.contained,
+    "rouge_l": overlap.rouge_l,
+    "rouge_1": overlap.rouge_1,
+    "rouge_2": overlap.rouge_2,
+    "rouge_l:longbench": overlap.rouge_l_union,
+    "edit_similarity:longbench": longbench.code_similarity,
+    "accuracy:number_share": longbench.number_share,
+    "exact_match:leval": leval.exact,
+    "exact_match:letters": leval.letters,
+    "exact_match:several_letters": leval.several_letters,
+    "exact_match:arithmetic": leval.arithmetic,
+    "exact_match:code_output": leval.code_output,
+    "exact_match:truths": leval.truths,
+    "rouge_l:infinitebench": overlap.rouge_l_sum,
+    "f1:characters": infinitebench.character_f1,
+    "accuracy:first_number": infinitebench.first_number,
+    "accuracy:first_value": infinitebench.first_value,
+    "accuracy:last_number": infinitebench.last_number,
+    "accuracy:number_prefix": infinitebench.number_prefix,
+    "accuracy:word": infinitebench.word,
+    "accuracy:name": infinitebench.name,
+    "accuracy:stripped": bamboo.stripped,
+    "accuracy:first_line": bamboo.first_line,
 }
 SCORES: dict[str, Callable[[Item, str], float]] = {
     **{name: partial(_best, score) for name, score in _PLAIN.items()},
     CHOICE: _choice,
-    "first_line_f1": _first_line,
-    "class_match": _classes,
+    "f1:first_line": partial(_best_of_line, words.f1),
+    "rouge_l:first_line": partial(_best_of_line, overlap.rouge_l_union),
+    "accuracy:classes": _classes,
 }
+"""Scores by name. What follows a colon says whose definition it is; reports leave it out."""
+
 FREE: tuple[str, ...] = ("f1", "exact_match", "rouge_l")
 """Scores of a short free answer."""
 
@@ -115,8 +132,24 @@ LONG: tuple[str, ...] = ("rouge_l", "f1")
 
 
 def texts(value: Any) -> tuple[str, ...] | None:
-    """Return a string, number, truth value or list of them as texts; None if it is neither."""
-    values: Sequence[Any] = value if isinstance(value, list) else [value]
-    if any(isinstance(one, (dict, list)) or one is None for one in values):
+    """Return references as texts, however they are nested; None if they are no texts.
+
+    Taken are a text, a number, a truth value, lists of them, and SQuAD's objects with a field
+    ``text``. Empty and missing ones are left out.
+    """
+    found: list[str] = []
+    if not _collect(value, found):
         return None
-    return tuple(str(one) for one in values)
+    return tuple(dict.fromkeys(found))
+
+
+def _collect(value: Any, found: list[str]) -> bool:
+    if isinstance(value, dict):
+        key = next((key for key in ("text", "answer", "answers", "value") if key in value), None)
+        return key is not None and _collect(value[key], found)
+    if isinstance(value, list):
+        return all(_collect(one, found) for one in value)
+    text = "" if value is None else str(value)
+    if text.strip():
+        found.append(text)
+    return True

@@ -19,34 +19,53 @@ _SUMMARY = "Write a summary of the text."
 
 # dataset: scores, the question where the set has none, tokens of the answer (the sets' own)
 _LONGBENCH: dict[str, tuple[tuple[str, ...], str, int]] = {
-    **dict.fromkeys(
-        ("qasper", "narrativeqa", "multifieldqa_en", "hotpotqa", "2wikimqa", "musique"),
-        (FREE, "", 128),
+    **dict.fromkeys(("qasper", "narrativeqa"), (FREE, "", 128)),
+    **dict.fromkeys(("hotpotqa", "2wikimqa", "musique"), (FREE, "", 32)),
+    "multifieldqa_en": (FREE, "", 64),
+    "triviaqa": (("f1:first_line",), "", 32),
+    "samsum": (("rouge_l:first_line",), "", 128),
+    "gov_report": (("rouge_l:longbench",), _SUMMARY, 512),
+    "qmsum": (("rouge_l:longbench",), "", 512),
+    "multi_news": (("rouge_l:longbench",), _SUMMARY, 512),
+    "trec": (("accuracy:classes",), "", 64),
+    "passage_count": (
+        ("accuracy:number_share",),
+        "How many different paragraphs are there? Give the number only.",
+        32,
     ),
-    "triviaqa": (("first_line_f1",), "", 32),
-    "samsum": (("rouge_l",), "", 128),
-    "gov_report": (("rouge_l",), _SUMMARY, 512),
-    "qmsum": (("rouge_l",), "", 512),
-    "multi_news": (("rouge_l",), _SUMMARY, 512),
-    "trec": (("class_match",), "", 64),
-    "passage_count": (("number_share",), "How many different paragraphs are there?", 32),
-    "passage_retrieval_en": (("number_share",), "", 32),
-    "lcc": (("code_similarity",), "Write the next line of the code.", 64),
-    "repobench-p": (("code_similarity",), "", 64),
+    "passage_retrieval_en": (
+        ("accuracy:number_share",),
+        'Which paragraph is this the abstract of? Answer like "Paragraph 1".',
+        32,
+    ),
+    "lcc": (("edit_similarity:longbench",), "Write the next line of the code.", 64),
+    "repobench-p": (("edit_similarity:longbench",), "Write the next line of the code.", 64),
 }
+_BEHIND = ("passage_retrieval_en", "repobench-p")
+"""Sets whose input is no question: ours stands behind it."""
+
 _CHINESE = ("multifieldqa_zh", "dureader", "vcsum", "lsht", "passage_retrieval_zh")
 
-_INFINITE: dict[str, tuple[tuple[str, ...], int]] = {
-    "passkey": (("first_number",), 6),
-    "number_string": (("first_number",), 12),
-    "kv_retrieval": (("contains",), 50),
-    "longbook_qa_eng": (("f1", "exact_match"), 40),
-    "longbook_qa_chn": (("character_f1",), 40),
-    "longbook_sum_eng": (("rouge_l",), 1200),
-    "longdialogue_qa_eng": (("contains",), 40),
-    "math_find": (("first_number",), 3),
-    "math_calc": (("number_prefix",), 1200),
-    "code_run": (("last_number",), 5),
+# task: scores, the question where the set has none, tokens of the answer
+_INFINITE: dict[str, tuple[tuple[str, ...], str, int]] = {
+    "passkey": (("accuracy:first_number",), "What is the pass key?", 6),
+    "number_string": (("accuracy:first_number",), "What is the sequence of digits?", 12),
+    "kv_retrieval": (("accuracy:word",), "", 50),
+    "longbook_qa_eng": (("f1", "exact_match"), "", 40),
+    "longbook_qa_chn": (("f1:characters",), "", 40),
+    "longbook_sum_eng": (("rouge_l:infinitebench",), _SUMMARY, 1200),
+    "longdialogue_qa_eng": (
+        ("accuracy:name", "contains"),
+        'Which character is "$$MASK$$"? Give the name only.',
+        40,
+    ),
+    "math_find": (("accuracy:first_value",), "", 8),
+    "math_calc": (
+        ("accuracy:number_prefix",),
+        "Give the value after each operation, as a list of numbers.",
+        1200,
+    ),
+    "code_run": (("accuracy:last_number",), "", 16),
 }
 
 
@@ -59,15 +78,19 @@ def longbench(row: Row) -> Iterator[Item]:
             "does not have; give an English set"
         )
     scores, question, tokens = _LONGBENCH.get(name, (FREE, "", 128))
-    context = row.get("context", str)
-    answers = texts(row.get("answers", list))
+    context = row.text("context")
+    answers = texts(row.data["answers"])
     if not answers:
-        raise row.wrong("answers", "a list of texts")
+        raise row.wrong("answers", "a text or a list of texts")
+    asked = row.get("input", str).strip()
+    if name in _BEHIND:
+        asked = f"{asked}\n{question}"
     yield Item(
         id=row.id,
+        name=row.name,
         group=row.text_group(context),
         context=context,
-        question=row.get("input", str).strip() or question or "What does the text say?",
+        question=asked or question or "What does the text say?",
         answers=answers,
         scores=scores,
         classes=texts(row.data.get("all_classes") or []) or (),
@@ -79,7 +102,7 @@ def longbench(row: Row) -> Iterator[Item]:
 
 def longbench2(row: Row) -> Iterator[Item]:
     """LongBench v2 (arXiv 2412.15204): multiple choice."""
-    context = row.get("context", str)
+    context = row.text("context")
     options = [row.get(f"choice_{letter}", str) for letter in "ABCD"]
     yield choice(
         row,
@@ -87,6 +110,7 @@ def longbench2(row: Row) -> Iterator[Item]:
         options,
         [row.get("answer", str)],
         id=row.id,
+        name=row.name,
         group=row.text_group(context),
         context=context,
     )
@@ -94,8 +118,11 @@ def longbench2(row: Row) -> Iterator[Item]:
 
 def leval(row: Row) -> Iterator[Item]:
     """L-Eval (An et al., arXiv 2307.11088): several instructions about one document."""
-    document = row.get("input", str)
-    instructions, outputs = row.get("instructions", list), row.get("outputs", list)
+    document = row.text("input")
+    instructions, outputs = (
+        [found] if isinstance(found := row.data[key], str) else row.get(key, list)
+        for key in ("instructions", "outputs")
+    )
     if len(instructions) != len(outputs):
         raise row.wrong("outputs", f"as long as instructions ({len(instructions)})")
     kind = str(row.data.get("evaluation", ""))
@@ -106,6 +133,7 @@ def leval(row: Row) -> Iterator[Item]:
         scores, hint, tokens = _leval_scores(row.path.stem, kind, answers[0])
         yield Item(
             id=f"{row.id}/{number}",
+            name=row.name,
             group=row.text_group(document),
             context=document,
             question=question,
@@ -119,15 +147,20 @@ def leval(row: Row) -> Iterator[Item]:
 
 def _leval_scores(name: str, kind: str, answer: str) -> tuple[tuple[str, ...], str, int | None]:
     if kind == "exam":
+        first = (answer.split() or [""])[0].strip(".)")
         if "gsm" in name:
-            return ("last_number",), "", 256
+            return ("exact_match:arithmetic",), "", 256
         if "sci_fi" in name or "[fact:" in answer.lower():
-            return ("truths",), "", 16
-        if answer.split() and set(answer.split(maxsplit=1)[0].strip(".)")) <= set("ABCDE"):
-            return ("letters",), "Answer with the letter or letters only.", 8
-        return ("exact_match", "contains"), _SHORT, 64
+            return ("exact_match:truths",), "", 16
+        if "codeu" in name.lower():
+            return ("exact_match:code_output",), "", 64
+        if first and set(first) <= set("ABCDE"):
+            several = "coursera" in name
+            score = "exact_match:several_letters" if several else "exact_match:letters"
+            return (score,), "Answer with the letter or letters only.", 8
+        return ("exact_match:leval",), _SHORT, 64
     if kind == "rouge":
-        return ("rouge_l",), "", 512
+        return ("rouge_l", "rouge_1", "rouge_2"), "", 512
     if kind in ("LLM", "human"):  # meant for a judge; what can be computed is a stand-in
         return ("rouge_l", "f1"), "", 256
     return FREE, _SHORT, 64
@@ -136,9 +169,10 @@ def _leval_scores(name: str, kind: str, answer: str) -> tuple[tuple[str, ...], s
 def infinitebench(row: Row) -> Iterator[Item]:
     """InfiniteBench (Zhang et al., arXiv 2402.13718). The file's name tells the task."""
     name = row.path.stem.lower()
-    context = row.get("context", str)
+    context = row.text("context")
     base: dict[str, Any] = {
         "id": row.id,
+        "name": row.name,
         "group": row.text_group(context),
         "context": context,
     }
@@ -151,13 +185,13 @@ def infinitebench(row: Row) -> Iterator[Item]:
         yield choice(row, question, options, answers[:1], **base)
         return
     task = next((task for task in _INFINITE if task in name), None)
-    scores, tokens = _INFINITE[task] if task else (FREE, 64)
+    scores, asked, tokens = _INFINITE[task] if task else (FREE, "", 64)
     if task == "math_calc":
-        answers = (" ".join(answers),)
-    if task == "longbook_sum_eng":
-        question = question or _SUMMARY
+        answers = (" ".join(_numbers(row)),)
+    if task == "longdialogue_qa_eng":
+        answers = answers[:1]  # as the set's own script
     yield Item(
-        question=question or "What does the text say?",
+        question=question or asked or "What does the text say?",
         answers=answers,
         scores=scores,
         hint=_SHORT if scores == FREE or "f1" in scores else "",
@@ -167,10 +201,22 @@ def infinitebench(row: Row) -> Iterator[Item]:
     )
 
 
+def _numbers(row: Row) -> list[str]:
+    """All numbers of a reference, repeated ones too."""
+    value = row.data["answer"]
+    while isinstance(value, list) and value and isinstance(value[0], list):
+        value = value[0]
+    numbers = value if isinstance(value, list) else [value]
+    try:
+        return [str(int(number)) for number in numbers]
+    except (TypeError, ValueError):
+        raise row.wrong("answer", "a list of numbers") from None
+
+
 def bamboo(row: Row) -> Iterator[Item]:
     """BAMBOO (Dong et al., arXiv 2309.13345): questions, numbers, predictions, hallucinations."""
-    context = row.get("content", str)
-    base: dict[str, Any] = {"id": row.id, "group": row.text_group(context)}
+    context = row.text("content")
+    base: dict[str, Any] = {"id": row.id, "name": row.name, "group": row.text_group(context)}
     answers = texts(row.data["answer"])
     if not answers:
         raise UsageError(
@@ -198,7 +244,7 @@ def bamboo(row: Row) -> Iterator[Item]:
         context=context,
         question=question.strip() or "Who says the next line?",
         answers=answers,
-        scores=("match", "contains") if number else ("first_line_match", "contains"),
+        scores=("accuracy:stripped" if number else "accuracy:first_line", "contains"),
         hint="The answer is a number: give the number only." if number else "Give the name only.",
         max_tokens=16,
         dataset=row.path.stem,

@@ -29,16 +29,34 @@ class Row:
     number: int
     data: dict[str, Any]
     suffix: str = ""
+    unit: str = "line"
 
     @property
     def where(self) -> str:
         """File and line, for messages."""
-        return f"{printable_path(self.path)}, line {self.number}"
+        return f"{printable_path(self.path)}, {self.unit} {self.number}"
 
     @property
     def id(self) -> str:
         """What records call the item: stable while the file stays as it is."""
         return f"{self.path.stem}:{self.number}{self.suffix}"
+
+    @property
+    def name(self) -> str:
+        """What the set itself calls the item; "" if nothing."""
+        found = (self.data.get(key) for key in ("id", "_id", "qid", "question_id"))
+        return next((str(one) for one in found if isinstance(one, (str, int))), "")
+
+    def text(self, key: str) -> str:
+        """Return a text; a list of texts is joined as paragraphs.
+
+        Raises:
+            UsageError: it is missing or something else.
+        """
+        value = self.data.get(key)
+        if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
+            return "\n\n".join(value)
+        return self.get(key, str)
 
     def inside(self, data: dict[str, Any], suffix: str) -> Row:
         """An object within this line."""
@@ -86,9 +104,10 @@ def choice(
         UsageError: the options are no list of texts.
         UnusableError: there are not at least two, or none of them is the reference.
     """
-    if not isinstance(options, list) or not all(isinstance(one, str) for one in options):
+    listed = _listed(options)
+    if listed is None:
         raise row.wrong("options", "a list of texts")
-    bare = bare_options(options)
+    bare = bare_options(listed)
     letters = {letter for one in answers if (letter := option_letter(one, bare))}
     if len(bare) < 2 or not letters:
         raise UnusableError
@@ -101,3 +120,22 @@ def choice(
         dataset=row.path.stem,
         **fields,
     )
+
+
+def _listed(options: Any) -> list[str] | None:
+    """Options as texts: a list of texts or numbers, objects by letter, or one text of lines."""
+    if isinstance(options, str):
+        options = [line for line in options.splitlines() if line.strip()]
+    if isinstance(options, dict):
+        options = [options[letter] for letter in sorted(options)]
+    if not isinstance(options, list):
+        return None
+    values = [
+        next((one[key] for key in ("text", "option", "value") if key in one), None)
+        if isinstance(one, dict)
+        else one
+        for one in options
+    ]
+    if not all(isinstance(one, (str, int, float)) for one in values):
+        return None
+    return [str(one) for one in values]

@@ -39,7 +39,7 @@ def qa(
     from sharedcli.evaluation.tasks.questions import Questions
 
     names = parse_methods(methods, ratio_list(ratios))
-    found = read_items(files)
+    found = read_items(files, limit)
     bench = make_workbench(session, names, stream_window)
     task = Questions(found.items, make_methods(names, bench), bench, found.notes, limit)
     more = {"stream_window": stream_window}

@@ -88,6 +88,7 @@ class Questions(Task):
             else:
                 said = answer_text(opened, self._bench, tokens)
         detail: dict[str, Any] = {
+            **({"id": item.name} if item.name else {}),
             "question": item.question,
             "prediction": said,
             "answers": list(item.answers),
