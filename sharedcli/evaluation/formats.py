@@ -57,9 +57,21 @@ def _single(row: Row) -> Iterator[Item]:
     yield _question(row, row)
 
 
+def _document_path(row: Row) -> Path:
+    """The file that ``file`` names: beside the question set, else as it is."""
+    name = row.get("file", str)
+    for path in (row.path.parent / name, Path(name)):
+        if path.is_file():
+            return path
+    raise UnreadableError(
+        f"{row.where}: there is no file {printable_path(name)}, neither beside the question set "
+        "nor here; put it there, or name its full path"
+    )
+
+
 def _question(pair: Row, row: Row) -> Item:
     file = row.data.get("file")
-    path = row.path.parent / row.get("file", str) if file is not None else None
+    path = _document_path(row) if file is not None else None
     context = "" if path else row.text("context")
     group = file or row.text_group(context)
     key = "answers" if "answers" in pair.data else "answer"

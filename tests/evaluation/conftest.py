@@ -30,16 +30,22 @@ def story() -> str:
 
 @pytest.fixture
 def make_bench(tiny_base: Callable[..., Any], tmp_path: Path) -> Callable[..., Workbench]:
-    """A function from settings to a workbench; ``window`` and ``trained`` as told."""
+    """A function from settings to a workbench; window, adapter and its rank as told."""
 
-    def make(window: int = 4096, trained: bool = False, **settings: Any) -> Workbench:
+    def make(
+        window: int = 4096, trained: bool = False, decoder_rank: int = 0, **settings: Any
+    ) -> Workbench:
         base = tiny_base("llama", "float64")
         if window != base.window:
             config = type("Config", (), {"max_position_embeddings": window})()
             base = _Narrow(base, window, config)
         geometry = TreeGeometry(chunk_tokens=128, depth=2, slots_per_node=8)
         config = AdapterConfig(
-            form="cross", injected_layers=2, geometry=geometry, steps=int(trained)
+            form="cross",
+            injected_layers=2,
+            geometry=geometry,
+            steps=int(trained),
+            decoder_rank=decoder_rank,
         )
         adapter = Adapter(config, base.model)
         shared = SharedLLM(base.model, adapter)

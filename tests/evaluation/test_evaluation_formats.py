@@ -75,8 +75,12 @@ def test_ours(tmp_path: Path) -> None:
 def test_one_question_a_line_with_a_file(tmp_path: Path) -> None:
     evidence = [{"page_index": 3, "text": "x"}]
     row = {"file": "a.pdf", "question": "Q?", "answer": "yes", "evidence": evidence}
+    with pytest.raises(UnreadableError, match=r"pdf.jsonl, line 1: there is no file a.pdf"):
+        _one(tmp_path, "pdf", row)
+    (tmp_path / "a.pdf").touch()
     item = _one(tmp_path, "pdf", row)
     assert item.path == tmp_path / "a.pdf"
+    assert _one(tmp_path, "pdf2", {**row, "file": str(tmp_path / "a.pdf")}).path == item.path
     assert (item.evidence, item.answers) == (((3, "x"),), ("yes",))
 
 

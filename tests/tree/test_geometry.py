@@ -45,3 +45,18 @@ def test_plain_values_and_back(geometry: TreeGeometry) -> None:
 def test_impossible_sizes_are_refused(sizes: tuple[int, int, int], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         TreeGeometry(*sizes)
+
+
+@pytest.mark.parametrize("chunk", [512, 1024, 2048])
+@pytest.mark.parametrize("ratio", [1, 2, 4, 8, 16, 32])
+def test_a_geometry_takes_on_another_ratio(chunk: int, ratio: int) -> None:
+    plan = TreeGeometry(chunk, 3, 16, "nested", "last")
+    found = plan.at_ratio(ratio)
+    assert found.overall_ratio == ratio
+    assert (found.chunk_tokens, found.levels, found.slot_choice) == (chunk, "nested", "last")
+    assert found.depth == (3 if ratio >= 2 else 1)
+
+
+def test_an_unreachable_ratio_is_refused() -> None:
+    with pytest.raises(UsageError, match="a ratio of 500 is out of reach"):
+        TreeGeometry(512, 3, 16).at_ratio(500)

@@ -17,7 +17,7 @@ from random import Random
 
 from sharedcli.errors import UsageError
 from sharedcli.evaluation.items import Item
-from sharedcli.ingest import DocumentReader
+from sharedcli.evaluation.reading import patient_reader
 from sharedcli.ingest.document import Document, Page
 
 PAGE_CHARS = 3000
@@ -69,7 +69,7 @@ def page_questions(
 def _files(items: Sequence[Item]) -> tuple[dict[str, Document], list[PageQuestion]]:
     documents: dict[str, Document] = {}
     questions = []
-    with DocumentReader() as reader:
+    with patient_reader() as reader:
         for item in items:
             path = Path(str(item.path))
             if not item.evidence:

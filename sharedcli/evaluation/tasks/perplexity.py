@@ -23,8 +23,8 @@ from sharedcli.baselines.streams import continuation_loss
 from sharedcli.errors import UsageError
 from sharedcli.evaluation.formats import json_rows
 from sharedcli.evaluation.methods.contract import Context, Method, UnfitError, Workbench
+from sharedcli.evaluation.reading import patient_reader
 from sharedcli.evaluation.tasks.contract import Case, Outcome, Task
-from sharedcli.ingest import DocumentReader
 from sharedcli.ingest.sanitise import printable_path
 from sharedcli.model.devices import guard_memory
 from sharedcli.model.tokens import tokenize_text
@@ -72,7 +72,7 @@ def read_texts(paths: Sequence[Path], only: Sequence[str] = ()) -> list[LongText
 
 
 def _texts(paths: Sequence[Path]) -> Iterator[LongText]:
-    with DocumentReader() as reader:
+    with patient_reader() as reader:
         for path in paths:
             if path.suffix.lower() in (".jsonl", ".ndjson"):
                 for number, row in json_rows(path):

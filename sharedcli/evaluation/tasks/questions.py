@@ -10,8 +10,8 @@ from sharedcli.errors import UsageError
 from sharedcli.evaluation.answering import answer_letter, answer_text
 from sharedcli.evaluation.items import Item
 from sharedcli.evaluation.methods.contract import Context, Method, Workbench
+from sharedcli.evaluation.reading import patient_reader
 from sharedcli.evaluation.tasks.contract import Case, Outcome, Task
-from sharedcli.ingest import DocumentReader
 from sharedcli.model.devices import guard_memory
 
 
@@ -42,7 +42,7 @@ class Questions(Task):
         answered = [item for item in items if item.answerable]
         if not answered:
             raise UsageError("none of the questions has an answer; use `sharedcli eval abstain`")
-        self._items = first_of_each(answered, limit)
+        self._items = by_document(first_of_each(answered, limit))
         self._methods = methods
         self._bench = bench
         self._notes = list(notes)
@@ -118,6 +118,12 @@ def first_of_each(items: Sequence[Item], limit: int | None) -> list[Item]:
     return chosen
 
 
+def by_document(items: Sequence[Item]) -> list[Item]:
+    """Put the questions about one document together: it is read and compressed once."""
+    first = {group: at for at, group in enumerate(dict.fromkeys(item.group for item in items))}
+    return sorted(items, key=lambda item: first[item.group])
+
+
 def load_context(item: Item, bench: Workbench) -> Context:
     """Return the document of an item: its text, or the file that it names."""
     if item.path is None:
@@ -127,5 +133,5 @@ def load_context(item: Item, bench: Workbench) -> Context:
 
 def read_file(path: Path) -> Any:
     """Read one document file."""
-    with DocumentReader() as reader:
+    with patient_reader() as reader:
         return reader.read(path)

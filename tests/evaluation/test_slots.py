@@ -1,0 +1,97 @@
+"""``methods.slots``: compressed once, for all geometries, the same as compressed alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from sharedcli.evaluation.methods.contract import Context, Workbench
+from sharedcli.evaluation.methods.registry import make_methods
+from sharedcli.evaluation.methods.slots import SlotCache, shuffled
+from sharedcli.model.compressor import assemble
+from sharedcli.model.sharedllm import SharedLLM
+from sharedcli.tree.context_tree import ContextTree
+from sharedcli.tree.frontier import fixed_path
+from sharedcli.tree.geometry import TreeGeometry
+
+Bench = Callable[..., Workbench]
+GEOMETRY = TreeGeometry(128, 2, 8, "nested", "last")
+
+
+@pytest.fixture
+def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Tokens of each pass of the compressor."""
+    seen: list[int] = []
+    encode = SharedLLM.encode
+
+    def counted(self: SharedLLM, tokens: torch.Tensor, layers: int | None = None) -> Any:
+        seen.append(tokens.numel())
+        return encode(self, tokens, layers)
+
+    monkeypatch.setattr(SharedLLM, "encode", counted)
+    return seen
+
+
+def _paths(tokens: int, geometry: TreeGeometry) -> tuple[ContextTree, list[Any]]:
+    tree = ContextTree(tokens, geometry)
+    return tree, [fixed_path(tree, chunk) for chunk in range(tree.chunks)]
+
+
+def test_all_ratios_come_from_one_pass_and_equal_each_alone(
+    make_bench: Bench, story: str, passes: list[int]
+) -> None:
+    bench = make_bench()
+    passes.clear()  # a model tries its base once
+    tokens = bench.plain(story)
+    ratios = [GEOMETRY.at_ratio(ratio) for ratio in (2, 8, 32)]
+    cache = SlotCache(tokens, bench.model.shared, ratios)
+    for geometry in ratios:
+        tree, frontiers = _paths(len(tokens), geometry)
+        taken = cache.take(tree, frontiers, whole=False)
+        assert sum(passes) == len(tokens)
+        assert taken.cost > 0
+        alone = bench.model.compressor
+        before = list(passes)
+        with torch.inference_mode():
+            wanted = alone.compress_frontiers([tokens], [tree], [frontiers])
+        passes[:] = before
+        found = assemble(taken.chunks)
+        torch.testing.assert_close(found.keys, wanted.keys)
+        torch.testing.assert_close(found.values, wanted.values)
+        assert torch.equal(found.place, wanted.place)
+
+
+def test_questions_and_budgets_share_what_is_compressed(
+    make_bench: Bench, story: str, passes: list[int]
+) -> None:
+    bench = make_bench(trained=True, levels="nested", slot_choice="last")
+    passes.clear()
+    context = Context.of_text(story, bench)
+    methods = make_methods(["sharedllm@64", "sharedllm@200", "sharedllm+passages"], bench)
+    for question in ("What was written on day 9?", "What was written on day 9, of the sea?"):
+        for method in methods.values():
+            opened = method.ask(context, question, 8)
+            assert opened.detail["compress_seconds"] > 0
+    assert sum(passes) <= len(context.tokens)
+    again = methods["sharedllm@64"].ask(context, "What was written on day 9?", 8)
+    assert again.saved > 0
+
+
+def test_shuffled_chunks_keep_their_slots_at_other_places(make_bench: Bench, story: str) -> None:
+    bench = make_bench()
+    tokens = bench.plain(story)[:512]
+    tree, frontiers = _paths(512, GEOMETRY)
+    chunks = SlotCache(tokens, bench.model.shared).take(tree, frontiers, whole=False).chunks
+    moved = shuffled(chunks, 0)
+    assert [c[0].node.chunk for c in moved] != [0, 1, 2, 3]
+    assert sorted(c[0].node.chunk for c in moved) == [0, 1, 2, 3]
+    there, here = assemble(moved), assemble(chunks)
+    assert torch.equal(there.place, here.place)
+    order = [c[0].node.chunk for c in moved]
+    each = [part.keys for part in (assemble([chunk]) for chunk in chunks)]
+    assert torch.equal(there.keys, torch.cat([each[chunk] for chunk in order], dim=3))
+    with pytest.raises(ValueError, match="no other order"):
+        shuffled(chunks[:1], 0)
