@@ -58,5 +58,5 @@ def test_a_geometry_takes_on_another_ratio(chunk: int, ratio: int) -> None:
 
 
 def test_an_unreachable_ratio_is_refused() -> None:
-    with pytest.raises(UsageError, match="a ratio of 500 is out of reach"):
-        TreeGeometry(512, 3, 16).at_ratio(500)
+    with pytest.raises(UsageError, match="a ratio of 2000 is out of reach"):
+        TreeGeometry(512, 3, 16).at_ratio(2000)
