@@ -107,7 +107,9 @@ class RecordFile:
                 )
             _drop_torn_line(path)
             self.done = {(r.method, r.item): r for r in read_records(self.folder)}
-        setup.write_text(wanted, encoding="utf-8")
+        part = setup.with_suffix(".part")
+        part.write_text(wanted, encoding="utf-8")
+        part.replace(setup)  # a kill leaves the old one or the new one
         self._file = path.open("a", encoding="utf-8")
 
     def add(self, record: Record) -> None:

@@ -197,6 +197,12 @@ class Method(ABC):
         """What a reader of its figures must know; "" if nothing."""
         return ""
 
+    def prepare(self, context: Context, *, asked: bool) -> None:
+        """Have a context indexed for search, if ``ask`` (or else ``continue_text``) searches it.
+
+        That time counts towards nobody: several methods share it.
+        """
+
     @abstractmethod
     def continue_text(self, context: Context, running: Tensor) -> Opened:
         """Prepare for the text that follows the context.

@@ -53,6 +53,10 @@ class Passages(Method):
     name = "passages"
     about = "the best passages by full-text search, verbatim in the prompt"
 
+    def prepare(self, context: Context, *, asked: bool) -> None:
+        """As ``Method.prepare``."""
+        _ = context.lexical
+
     def continue_text(self, context: Context, running: Tensor) -> Opened:
         """As ``Method.continue_text``; the last words of the context are the query."""
         wanted = self.bench.settings.passages

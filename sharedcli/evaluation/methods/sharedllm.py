@@ -86,6 +86,11 @@ class SharedLLMAlone(Method):
             )
         return "the descent is told where the needle lies" if self.variant.oracle else ""
 
+    def prepare(self, context: Context, *, asked: bool) -> None:
+        """As ``Method.prepare``."""
+        if asked or self.passages or self.variant.budget is not None:
+            _ = context.index
+
     def continue_text(self, context: Context, running: Tensor) -> Opened:
         """As ``Method.continue_text``: all chunks, fine at their ends (the paper's policy).
 

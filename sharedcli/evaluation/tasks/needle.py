@@ -102,7 +102,10 @@ class Needle(Task):
 
     def prepare(self, case: Case) -> None:
         """As ``Task.prepare``."""
-        _ = self._hidden(case).encoded
+        context = self._hidden(case)
+        _ = context.encoded
+        for method in self._methods.values():
+            method.prepare(context, asked=True)
 
     def measure(self, case: Case, way: str) -> Outcome:
         """As ``Task.measure``."""

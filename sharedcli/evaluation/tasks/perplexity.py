@@ -66,6 +66,11 @@ def read_texts(paths: Sequence[Path], only: Sequence[str] = ()) -> list[LongText
         for text in found.values()
         if not only or any(fnmatch(text.name, f"*{pattern}*") for pattern in only)
     ]
+    if not found:
+        raise UsageError(
+            f"there is no text in {', '.join(map(printable_path, paths))}; give documents, or "
+            "JSON Lines with a field 'text'"
+        )
     if not chosen:
         raise UsageError(f"no document is called like {', '.join(only)}; check --only")
     return chosen
@@ -221,7 +226,10 @@ class Perplexity(Task):
 
     def prepare(self, case: Case) -> None:
         """As ``Task.prepare``."""
-        self._window(case)
+        context = self._window(case)[1].context
+        _ = context.encoded
+        for method in self._methods.values():
+            method.prepare(context, asked=False)
 
     def measure(self, case: Case, way: str) -> Outcome:
         """As ``Task.measure``."""

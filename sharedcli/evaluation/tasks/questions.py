@@ -74,7 +74,10 @@ class Questions(Task):
 
     def prepare(self, case: Case) -> None:
         """As ``Task.prepare``."""
-        _ = self._document(case.payload).encoded
+        context = self._document(case.payload)
+        _ = context.encoded
+        for method in self._methods.values():
+            method.prepare(context, asked=True)
 
     def measure(self, case: Case, way: str) -> Outcome:
         """As ``Task.measure``."""
