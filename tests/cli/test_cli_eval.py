@@ -106,6 +106,48 @@ def test_perplexity_side_by_side(environment: dict[str, str], cli: Cli, tmp_path
     assert "sharedllm: the adapter is not trained" in table.err
 
 
+def test_ratios_controls_and_the_gap(environment: dict[str, str], cli: Cli, tmp_path: Path) -> None:
+    rows = [{"source": f"book {n}", "text": _text(topic)} for n, topic in enumerate(TOPICS[:2])]
+    (tmp_path / "books.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    call = ("eval", "perplexity", "books.jsonl", "--methods", "none,full,beacon-like,sharedllm")
+    sizes = ("--context", "512", "--running", "32", "--limit", "2", "--chunk-tokens", "128")
+    result = cli(*call, *sizes, "--slots-per-node", "4", "--ratios", "4,8", "--controls", "--json")
+    assert result.code == 0, result.err
+    found = {one["method"]: one for one in result.json["methods"]}
+    assert list(found)[:5] == ["none", "full", "beacon-like@r4", "beacon-like@r8", "sharedllm@r4"]
+    assert {"sharedllm@r8@shuffled", "sharedllm@r8@other"} <= set(found)
+    assert found["sharedllm@r4"]["slots"] == pytest.approx(128, rel=0.2)
+    assert found["sharedllm@r8"]["slots"] == pytest.approx(64, rel=0.2)
+    assert found["sharedllm@r8"]["compress_seconds"] > 0
+    gaps = result.json["gap"]
+    assert [one["method"] for one in gaps] == [n for n in found if n.startswith("sharedllm")]
+    for one in gaps:
+        assert one["items"] == 2
+        assert one["none"] == pytest.approx(found["none"]["loss"], abs=1e-4)  # nothing is trained
+    assert "harm" not in result.json
+    folder = next((tmp_path / "sharedcli-eval").iterdir())
+    assert "gap closed" in (folder / "report.md").read_text()
+    assert cli(*call, *sizes, "--slots-per-node", "4", "--ratios", "4,8").out.count("GAP") == 1
+
+
+def test_a_killed_run_goes_on(
+    environment: dict[str, str], cli: Cli, tmp_path: Path, questions: Path
+) -> None:
+    call = ("eval", "qa", str(questions), "--methods", "none,passages", "--max-tokens", "2")
+    whole = cli(*call, "-o", "whole", "--json")
+    assert cli(*call, "-o", "cut", "-q").code == 0
+    records = tmp_path / "cut" / "records.jsonl"
+    lines = records.read_bytes().splitlines(keepends=True)
+    records.write_bytes(b"".join(lines[:5]) + lines[5][:40])  # what a kill may leave
+    (tmp_path / "cut" / "result.json").unlink()
+    resumed = cli(*call, "-o", "cut", "--json")
+    assert resumed.code == 0, resumed.err
+    assert records.read_bytes().startswith(b"".join(lines[:5]))
+    assert len(records.read_bytes().splitlines()) == len(lines)
+    for one, other in zip(whole.json["methods"], resumed.json["methods"], strict=True):
+        assert (one["f1"], one["ci"], one["items"]) == (other["f1"], other["ci"], other["items"])
+
+
 def test_questions_resume_and_compare(
     environment: dict[str, str], cli: Cli, tmp_path: Path, questions: Path
 ) -> None:
@@ -166,6 +208,17 @@ def test_needle_retrieval_and_abstain(
         (("perplexity", "short.txt", "--context", "9K"), 2, "no document has"),
         (("perplexity", "short.txt", "--context", "many"), 2, "--context takes tokens"),
         (("perplexity", "short.txt", "--only", "zebra"), 2, "is called like zebra"),
+        (("perplexity", "empty.jsonl"), 2, "there is no text in empty.jsonl"),
+        (("perplexity", "folder"), 1, "is a folder"),
+        (("perplexity", "bytes.bin"), 1, "is no text and no known document format"),
+        (("perplexity", "short.txt", "--ratios", "0.5"), 2, "--ratios takes tokens per slot"),
+        (("qa", "empty.jsonl"), 2, "no usable question in empty.jsonl"),
+        (("qa", "folder"), 1, "folder is a folder"),
+        (("qa", "bytes.bin"), 2, "bytes.bin, line 1: not JSON"),
+        (("qa", "lost.jsonl"), 1, "lost.jsonl, line 1: there is no file gone.pdf"),
+        (("qa", "good.jsonl", "--methods", "none@r8"), 2, "behind none may stand @adapted"),
+        (("needle", "empty.txt"), 1, "empty.txt: is empty"),
+        (("retrieval", "empty.jsonl"), 2, "no usable question in empty.jsonl"),
         (("needle", "short.txt", "--depths", "120"), 2, "--depths takes percents"),
         (("retrieval", "good.jsonl", "--methods", "x"), 2, "there is no ranking 'x'"),
         (("abstain", "good.jsonl"), 2, "all questions are about one document"),
@@ -182,6 +235,12 @@ def test_one_clear_sentence(  # noqa: PLR0917
 ) -> None:
     (tmp_path / "short.txt").write_text("A short text.")
     (tmp_path / "bad.jsonl").write_text('{"input": "q", "context": "c", "dataset": "qasper"}\n')
+    (tmp_path / "empty.txt").touch()
+    (tmp_path / "empty.jsonl").touch()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "bytes.bin").write_bytes(bytes(range(256)) * 8)
+    lost = {"file": "gone.pdf", "question": "q", "answer": "a"}
+    (tmp_path / "lost.jsonl").write_text(json.dumps(lost) + "\n")
     pair = {"question": "q", "answers": ["forty-five crowns"]}
     row = {"context": "It cost forty-five crowns.", "qa": [pair]}
     (tmp_path / "good.jsonl").write_text(json.dumps(row) + "\n")

@@ -197,7 +197,7 @@ class Method(ABC):
         """What a reader of its figures must know; "" if nothing."""
         return ""
 
-    def prepare(self, context: Context, *, asked: bool) -> None:
+    def prepare(self, context: Context, *, asked: bool) -> None:  # noqa: B027 - most search nothing
         """Have a context indexed for search, if ``ask`` (or else ``continue_text``) searches it.
 
         That time counts towards nobody: several methods share it.
