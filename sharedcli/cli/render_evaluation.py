@@ -80,17 +80,15 @@ def comparison_table(comparisons: Sequence[Comparison]) -> Table:
 
 
 def _gap_table(result: Result) -> Table:
-    from sharedcli.evaluation.markdown import interval_text, place_text
+    from sharedcli.evaluation.markdown import gap_cells, interval_text
 
-    table = plain_table("GAP", "where", "none", "with slots", "full", "gap closed", right=("none",))
+    heads = ("where", "none", "with slots", "full", "gain", "gap closed")
+    table = plain_table("GAP", *heads, right=("none", "with slots", "full"))
     for one in result.gaps:
-        losses = [f"{loss:.3f}" for loss in (one.none, one.loss, one.full)]
-        closed = "-" if one.closed is None else interval_text(one.closed)
-        table.add_row(*map(Text, [clean(one.method), place_text(one.where), *losses, closed]))
+        table.add_row(*map(Text, [clean(one.method), *gap_cells(one)]))
     if result.harm is not None:
-        table.add_row(
-            Text("no context: adapted - plain"), "", "", "", "", interval_text(result.harm)
-        )
+        harm = interval_text(result.harm)
+        table.add_row(*map(Text, ["no context: adapted - plain", "", "", "", "", harm, ""]))
     return table
 
 

@@ -65,7 +65,6 @@ def run_experiment(
             caveats={way: task.caveat(way) for way in task.ways},
             run=run_info(setup, model),
             notes=task.notes,
-            lower_is_better=task.lower_is_better,
             seed=int(setup.get("seed", 0)),
         )
         files = write_result(result, folder)

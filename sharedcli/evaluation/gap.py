@@ -7,6 +7,7 @@ without a context minus that of the plain base: above 0, the adapter costs somet
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,8 +26,10 @@ class Gap:
     Attributes:
         method: its name.
         where: part of the grid.
-        none, loss, full: means over the items that all three have.
-        closed: share of the gap; None where full attention gains nothing.
+        none, loss, full: means over the items that all three have; full is None where full
+            attention does not reach.
+        gain: none - loss, paired.
+        closed: share of the gap; None where full attention gains nothing or does not reach.
         items: how many.
     """
 
@@ -34,7 +37,8 @@ class Gap:
     where: dict[str, Any]
     none: float
     loss: float
-    full: float
+    full: float | None
+    gain: Interval
     closed: Interval | None
     items: int
 
@@ -46,7 +50,9 @@ class Gap:
             **self.where,
             "none": round(self.none, 5),
             "loss": round(self.loss, 5),
-            "full": round(self.full, 5),
+            "full": None if self.full is None else round(self.full, 5),
+            "gain": round(self.gain.mean, 5),
+            "gain_ci": self.gain.bounds,
             "gap_closed": None if closed is None else round(closed.mean, 5),
             "ci": None if closed is None else closed.bounds,
             "items": self.items,
@@ -62,29 +68,37 @@ def references(names: Sequence[str], trained: bool) -> list[str]:
 
 
 def find_gaps(records: Sequence[Record], ways: Sequence[str], seed: int) -> list[Gap]:
-    """Return the gap of each injecting way, for each context length that all three have."""
+    """Return gain and gap of each injecting way, for each context length."""
     adapted = ADAPTED if any(one.method.endswith(ADAPTED) for one in records) else ""
     losses: dict[str, dict[str, float]] = {}
+    places: dict[str, tuple[dict[str, Any], dict[str, None]]] = {}
     for one in records:
         if SCORE in one.scores:
             losses.setdefault(one.method, {})[one.item] = one.scores[SCORE]
+            places.setdefault(str(one.where), (one.where, {}))[1][one.item] = None
     none, full = losses.get(f"none{adapted}", {}), losses.get(f"full{adapted}", {})
-    places: dict[str, tuple[dict[str, Any], list[str]]] = {}
-    for one in records:
-        if one.item in none and one.item in full:
-            items = places.setdefault(str(one.where), (one.where, []))[1]
-            if one.item not in items:
-                items.append(one.item)
     found = []
-    for way in ways:
+    for way in filter(_injecting, ways):
         for where, items in places.values():
-            shared = [item for item in items if item in losses.get(way, {})]
-            if shared and _injecting(way):
-                rows = [(none[item], losses[way][item], full[item]) for item in shared]
-                means = [sum(column) / len(rows) for column in zip(*rows, strict=True)]
-                closed = recovered(rows, seed)
-                found.append(Gap(way, where, means[0], means[1], means[2], closed, len(rows)))
+            shared = [item for item in items if item in none and item in losses.get(way, {})]
+            reached = [item for item in shared if item in full]
+            rows = [
+                (none[item], losses[way][item], full.get(item, math.nan))
+                for item in reached or shared
+            ]
+            if rows:
+                found.append(_gap(way, where, rows, seed))
     return found
+
+
+def _gap(
+    way: str, where: dict[str, Any], rows: Sequence[tuple[float, float, float]], seed: int
+) -> Gap:
+    none, loss, full = (sum(column) / len(rows) for column in zip(*rows, strict=True))
+    gain = bootstrap([before - after for before, after, _ in rows], seed)
+    if math.isnan(full):
+        return Gap(way, where, none, loss, None, gain, None, len(rows))
+    return Gap(way, where, none, loss, full, gain, recovered(rows, seed), len(rows))
 
 
 def find_harm(records: Sequence[Record], seed: int) -> Interval | None:

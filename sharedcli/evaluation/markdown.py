@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from sharedcli.evaluation.gap import Gap
 from sharedcli.evaluation.report import Result, Row
 from sharedcli.evaluation.statistics import Interval
 
@@ -56,16 +57,21 @@ def markdown(result: Result) -> str:
 def _gaps(result: Result) -> list[str]:
     if not result.gaps:
         return []
-    heads = "| method | where | none | with slots | full | gap closed |"
-    lines = ["", "All with the adapted decoder:", "", heads, "|---|---|---|---|---|---|"]
-    for one in result.gaps:
-        closed = "" if one.closed is None else interval_text(one.closed)
-        losses = " | ".join(f"{loss:.3f}" for loss in (one.none, one.loss, one.full))
-        lines.append(f"| {one.method} | {place_text(one.where)} | {losses} | {closed} |")
+    heads = "| method | where | none | with slots | full | gain | gap closed |"
+    lines = ["", "All with the adapted decoder:", "", heads, "|---|---|---|---|---|---|---|"]
+    lines += [f"| {one.method} | {' | '.join(gap_cells(one))} |" for one in result.gaps]
     if result.harm is not None:
         harm = interval_text(result.harm)
         lines += ["", f"Without a context, adapted minus plain base: {harm} nats."]
     return lines
+
+
+def gap_cells(gap: Gap) -> list[str]:
+    """Where, losses, gain and share of the gap, "-" where full attention does not reach."""
+    full = "-" if gap.full is None else f"{gap.full:.3f}"
+    closed = "-" if gap.closed is None else interval_text(gap.closed)
+    losses = [f"{gap.none:.3f}", f"{gap.loss:.3f}", full]
+    return [place_text(gap.where), *losses, interval_text(gap.gain), closed]
 
 
 def _table(rows: Sequence[Row], with_place: bool) -> list[str]:

@@ -15,6 +15,9 @@ from sharedcli.evaluation.gap import Gap, find_gaps, find_harm
 from sharedcli.evaluation.records import Record
 from sharedcli.evaluation.statistics import Interval, bootstrap, paired
 
+LOWER_IS_BETTER = ("loss", "perplexity", "false_refusal")
+"""Scores by which the lower one wins."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -50,7 +53,7 @@ class Row:
         plain |= {"items": self.items, "seconds": round(self.seconds, 3)}
         if self.items:
             plain["seconds_per_item"] = round(self.seconds / self.items, 4)
-        plain |= {name: round(value, 2) for name, value in self.means.items()}
+        plain |= {name: round(value, 4) for name, value in self.means.items()}
         if self.skipped:
             plain |= {"skipped": self.skipped, "skipped_because": self.reason}
         if self.caveat:
@@ -72,7 +75,7 @@ class Comparison:
     p: float | None
 
     def to_plain(self) -> dict[str, Any]:
-        """JSON values; ``difference`` is second minus first."""
+        """JSON values; ``difference`` is second minus first, ``wins`` are the second's."""
         return {
             "first": self.first,
             "second": self.second,
@@ -97,7 +100,6 @@ class Result:
     comparisons: list[Comparison]
     run: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    lower_is_better: bool = False
     gaps: tuple[Gap, ...] = ()
     harm: Interval | None = None
 
@@ -129,7 +131,6 @@ def summarise(
     caveats: dict[str, str] | None = None,
     run: dict[str, Any] | None = None,
     notes: Sequence[str] = (),
-    lower_is_better: bool = False,
     seed: int = 0,
 ) -> Result:
     """Turn records into means, parts of the grid and pairs (each method against the first)."""
@@ -151,7 +152,6 @@ def summarise(
         _pairs(by_way, seed),
         run or {},
         tuple(notes),
-        lower_is_better,
         tuple(find_gaps(records, ways, seed)),
         find_harm(records, seed),
     )
@@ -198,9 +198,10 @@ def compare_records(
     if not set(one) & set(other):
         return None
     found = paired(one, other, seed)
-    return Comparison(
-        first, second, name, found.difference, found.wins, found.losses, found.ties, found.p
-    )
+    wins, losses = found.wins, found.losses
+    if name in LOWER_IS_BETTER:
+        wins, losses = losses, wins
+    return Comparison(first, second, name, found.difference, wins, losses, found.ties, found.p)
 
 
 def _pairs(by_way: dict[str, list[Record]], seed: int) -> list[Comparison]:

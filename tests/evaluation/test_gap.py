@@ -6,6 +6,7 @@ import pytest
 
 from sharedcli.evaluation.gap import find_gaps, find_harm, references
 from sharedcli.evaluation.records import Record
+from sharedcli.evaluation.report import compare_records
 from sharedcli.evaluation.statistics import recovered
 
 
@@ -24,13 +25,17 @@ def test_the_gap_is_that_of_the_adapted_decoder() -> None:
         *_records("sharedllm", [3, 4.5, 4.5]),
         *_records("sharedllm", [1.0], 8192),  # full attention does not reach that far
     ]
-    (gap,) = find_gaps(records, ["none", "sharedllm"], 0)
+    records += _records("none@adapted", [1.5], 8192)
+    gap, further = find_gaps(records, ["none", "sharedllm"], 0)
+    assert (further.none, further.full, further.closed) == (1.5, None, None)
+    assert further.to_plain()["gain"] == 0.5
     assert (gap.none, gap.loss, gap.full, gap.items) == (5, 4, 3, 3)
     assert gap.closed is not None
     assert gap.closed.mean == pytest.approx(0.5)
     assert gap.closed.low is not None
     assert gap.closed.low <= 0.5 <= (gap.closed.high or 0)
     assert gap.to_plain()["gap_closed"] == 0.5
+    assert gap.gain.mean == 1
     harm = find_harm(records, 0)
     assert harm is not None
     assert harm.mean == -4
@@ -57,3 +62,9 @@ def test_references_are_measured_where_they_are_needed() -> None:
     assert references([*asked, "full@adapted"], trained=True) == ["none@adapted"]
     assert references(["none", "streaming"], trained=True) == []
     assert references(asked, trained=False) == []
+
+
+def test_a_lower_loss_wins() -> None:
+    found = compare_records("a", _records("a", [2, 2]), "b", _records("b", [1, 2]))
+    assert found is not None
+    assert (found.wins, found.losses, found.ties) == (1, 0, 1)

@@ -38,7 +38,6 @@ class Task(ABC):
     """Something to measure, in several ways (methods, or rankings)."""
 
     name: ClassVar[str]
-    lower_is_better: ClassVar[bool] = False
 
     @property
     @abstractmethod

@@ -174,7 +174,6 @@ class Perplexity(Task):
     """
 
     name: ClassVar[str] = "perplexity"
-    lower_is_better: ClassVar[bool] = True
 
     def __init__(
         self,
