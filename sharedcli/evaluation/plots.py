@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 from typing import Any
 
 from sharedcli.evaluation.report import Result, Row
 
+_SIZE = re.compile(r"r?\d[\d.]*")
 MISSING = "no pictures: matplotlib is not installed; pip install 'sharedcli[train]'"
 
 
@@ -23,9 +25,16 @@ def draw(result: Result, folder: Path) -> list[Path]:
         made.append(_lengths(result, folder / "loss.png"))
     if result.task == "needle" and any(row.scores for row in result.rows):
         made.append(_needles(result, folder / "needle.png"))
-    if result.task in ("qa", "needle") and any("@" in row.method for row in result.rows):
+    families = [family(row.method) for row in result.rows if row.scores]
+    if any(families.count(one) > 1 for one in families):
         made.append(_slots(result, folder / "slots.png"))
     return made
+
+
+def family(name: str) -> str:
+    """A method's name without its ratio or budget: "sharedllm@r8@other" is "sharedllm@other"."""
+    bare, *parts = name.split("@")
+    return "@".join((bare, *(part for part in parts if not _SIZE.fullmatch(part))))
 
 
 def _figure(width: float, height: float) -> Any:
@@ -110,7 +119,7 @@ def _slots(result: Result, path: Path) -> Path:
         if row.scores:
             name = next(iter(row.scores))
             place = row.means.get("slots", 0.0)
-            lines.setdefault(row.method.partition("@")[0], []).append((place, row, name))
+            lines.setdefault(family(row.method), []).append((place, row, name))
     for method, points in lines.items():
         points.sort(key=lambda point: point[0])
         errors = [list(pair) for pair in zip(*(_error(r, n) for _, r, n in points), strict=True)]
