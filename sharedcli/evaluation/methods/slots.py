@@ -111,11 +111,8 @@ class SlotCache:
         """Compress nodes; return the seconds that this took beside reading."""
         started, before = time.perf_counter(), self._once.seconds
         wanted = [(0, node) for node in nodes]
-        for (_, node), slots in self._compressor.compress_nodes(
-            [self._tokens], [tree], wanted
-        ).items():
-            # a view of its summary would keep the whole pass in memory
-            self._known[tree.geometry, node] = replace(slots, summary=slots.summary.clone())
+        found = self._compressor.compress_nodes([self._tokens], [tree], wanted)
+        self._known.update({(tree.geometry, node): slots for (_, node), slots in found.items()})
         return time.perf_counter() - started - (self._once.seconds - before)
 
 
