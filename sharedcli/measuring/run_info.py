@@ -51,11 +51,7 @@ def setup(
 def run_info(known: dict[str, Any], model: LoadedModel | None) -> dict[str, Any]:
     """Return the setup with versions, device, commit and time: the ``run`` object of a result."""
     device = model.base.device if model else torch.device("cpu")
-    name = (
-        torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else platform.processor() or platform.machine()
-    )
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
     return {
         **known,
         "sharedcli": sharedcli.__version__,
@@ -67,6 +63,16 @@ def run_info(known: dict[str, Any], model: LoadedModel | None) -> dict[str, Any]
         "platform": platform.platform(),
         "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
+
+
+def processor() -> str:
+    """The CPU's name as its maker gives it, where the system tells; else its kind."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, "") or platform.processor() or platform.machine()
 
 
 def file_digest(path: Path) -> str:

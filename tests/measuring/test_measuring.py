@@ -75,3 +75,8 @@ def test_a_run_names_what_it_depends_on() -> None:
     found = run_info.run_info({"task": "x"}, None)
     assert {"task", "commit", "versions", "device", "threads", "finished"} <= set(found)
     assert found["versions"]["torch"] == torch.__version__
+
+
+def test_a_processor_has_a_name() -> None:
+    assert run_info.processor()
+    assert run_info.run_info({}, None)["device_name"] == run_info.processor()
