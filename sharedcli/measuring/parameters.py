@@ -58,8 +58,3 @@ class Parameters:
             width=width,
             inner=inner,
         )
-
-    @property
-    def base(self) -> int:
-        """All matrices of the base, a tied embedding counted once."""
-        return self.layer * self.layers + self.head
