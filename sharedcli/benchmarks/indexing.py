@@ -12,6 +12,7 @@ from sharedcli.benchmarks.plan import Plan
 from sharedcli.benchmarks.result import Result, slope_per_100k
 from sharedcli.benchmarks.summary import PEAKS
 from sharedcli.benchmarks.workspace import with_store, workspace
+from sharedcli.errors import OutOfMemoryError
 
 PROFILED = 32_768
 """Tokens at most of the document that is indexed under the profiler."""
@@ -24,11 +25,13 @@ def indexing(plan: Plan, contexts: Sequence[int], jobs: Jobs) -> Result:
         plan: how to measure.
         contexts: tokens.
         jobs: does them.
+
+    Raises:
+        OutOfMemoryError: not even the shortest can be indexed.
     """
     found: dict[int, list[dict[str, Any]]] = {context: [] for context in contexts}
     refused: dict[int, str] = {}
     run: dict[str, Any] = {}
-    profile = None
     with workspace() as folder:
         for turn in range(plan.runs):
             for context in contexts:
@@ -43,10 +46,12 @@ def indexing(plan: Plan, contexts: Sequence[int], jobs: Jobs) -> Result:
                     continue
                 run = one.pop("run")
                 found[context].append(one)
-        if fit := [context for context in contexts if found[context]]:
-            size = min(max(fit), PROFILED)
-            jobs.say("profiling")
-            profile = jobs.run("profile", with_store(plan, folder / "profiled"), context=size)
+        fit = [context for context in contexts if found[context]]
+        if not fit:
+            raise OutOfMemoryError(f"no length could be indexed: {refused[contexts[0]]}")
+        size = min(max(fit), PROFILED)
+        jobs.say("profiling")
+        profile = jobs.run("profile", with_store(plan, folder / "profiled"), context=size)
     entries = [_entry(context, found[context], refused.get(context)) for context in contexts]
     return Result("index", entries, run, {**_flatness(entries), "profile": profile})
 

@@ -13,6 +13,7 @@ from sharedcli.benchmarks.plan import Plan
 from sharedcli.benchmarks.result import Result, slope_per_100k
 from sharedcli.benchmarks.summary import PEAKS
 from sharedcli.benchmarks.workspace import with_store, workspace
+from sharedcli.errors import OutOfMemoryError
 
 INDEX, ASK = "index", "ask"
 PRODUCT = (INDEX, ASK)
@@ -26,6 +27,9 @@ def memory(plan: Plan, methods: Sequence[str], contexts: Sequence[int], jobs: Jo
         methods: ``index``, ``ask``, and those of ``bench latency``.
         contexts: tokens.
         jobs: does them.
+
+    Raises:
+        OutOfMemoryError: nothing of it fits, not even the base.
     """
     entries: list[dict[str, Any]] = []
     run: dict[str, Any] = {}
@@ -35,6 +39,8 @@ def memory(plan: Plan, methods: Sequence[str], contexts: Sequence[int], jobs: Jo
             for name in methods:
                 run = found[name].pop("run", run)
                 entries.append(_entry(name, context, found[name]))
+    if not run:
+        raise OutOfMemoryError(f"nothing could be measured: {entries[0]['skipped']}")
     slopes = {name: slope_per_100k(_points(entries, name)) for name in methods}
     more = {"slopes_mb_per_100k_tokens": slopes}
     return Result("memory", entries, {**run, "task": "memory"}, more)

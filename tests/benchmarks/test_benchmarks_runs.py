@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from sharedcli.benchmarks import plots
+from sharedcli.benchmarks.children import Jobs
 from sharedcli.benchmarks.indexing import indexing
 from sharedcli.benchmarks.jobs import answer as answers
 from sharedcli.benchmarks.latency import latency
@@ -113,8 +114,10 @@ def test_memory(make_plan: MakePlan, recorder: Any) -> None:
         assert one["estimate_ratio"] == pytest.approx(one["estimated_bytes"] / one["peak_bytes"])
     assert set(plain["slopes_mb_per_100k_tokens"]) == set(methods)
     recorder.broken["index", ""] = OutOfMemoryError("no room")
-    failed = memory(make_plan(), ["ask", "index"], [256], recorder.jobs)
-    assert [one["skipped"] for one in failed.methods] == ["indexing: no room", "no room"]
+    failed = memory(make_plan(), ["ask", "index", "full"], [256], recorder.jobs)
+    assert [one["skipped"] for one in failed.methods] == ["indexing: no room", "no room", None]
+    with pytest.raises(OutOfMemoryError, match="nothing could be measured: no room"):
+        memory(make_plan(), ["index"], [256], recorder.jobs)
 
 
 def test_index(make_plan: MakePlan, recorder: Any) -> None:
@@ -133,9 +136,20 @@ def test_index(make_plan: MakePlan, recorder: Any) -> None:
     assert shares["attention"] > 0
     assert plain["cost_ratio_longest_to_shortest"] > 0
     recorder.broken["index", ""] = OutOfMemoryError("no room")
-    failed = indexing(make_plan(), [128], recorder.jobs)
-    assert failed.methods[0]["skipped"] == "no room"
-    assert failed.more["profile"] is None
+    with pytest.raises(OutOfMemoryError, match="no length could be indexed: no room"):
+        indexing(make_plan(), [128], recorder.jobs)
+
+
+def test_a_length_that_does_not_fit_is_skipped(make_plan: MakePlan, recorder: Any) -> None:
+    def perform(job: str, plan: Plan, tell: Any, **arguments: Any) -> Any:
+        if arguments["context"] > 128:
+            raise OutOfMemoryError("no room")
+        return recorder.perform(job, plan, tell, **arguments)
+
+    result = indexing(make_plan(), [128, 512], Jobs(lambda *_now: None, perform))
+    assert [one["skipped"] for one in _checked(result)["methods"]] == [None, "no room"]
+    assert result.more["cost_ratio_longest_to_shortest"] is None
+    assert any("index at 512 tokens was skipped: no room" in line for line in remarks(result))
 
 
 def test_storage(make_plan: MakePlan, recorder: Any, tmp_path: Path) -> None:
