@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from sharedcli.benchmarks.methods.contract import Bench
 from sharedcli.benchmarks.plan import Plan
 from sharedcli.benchmarks.published import is_random
@@ -54,6 +56,12 @@ def open_bench(plan: Plan) -> Bench:
         plan.forward_only,
         dict(plan.stores),
     )
+
+
+@torch.inference_mode()
+def touch(model: LoadedModel) -> None:
+    """Run a few tokens through all layers: weights become resident with their first use."""
+    model.shared(torch.arange(8)[None].to(model.base.device))
 
 
 def describe(task: str, plan: Plan, model: LoadedModel) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sharedcli.benchmarks.methods.contract import Method
 from sharedcli.benchmarks.methods.registry import make_method
-from sharedcli.benchmarks.opening import Peak, describe, open_bench
+from sharedcli.benchmarks.opening import Peak, describe, open_bench, touch
 from sharedcli.benchmarks.plan import Plan, Tell
 from sharedcli.benchmarks.sample import make_sample, source_text
 from sharedcli.benchmarks.timing import run_once
@@ -31,6 +31,7 @@ def answer(plan: Plan, _tell: Tell, *, method: str, context: int) -> dict[str, A
     found: dict[str, Any] = {"refused": refused, "run": describe("memory", plan, bench.model)}
     if refused:
         return found
+    touch(bench.model)
     with Peak(bench.model) as peak, guard_memory(f"answering with {method}"):
         timing = run_once(way, method, sample, plan.answer_tokens)
     needed = way.memory(context, running)

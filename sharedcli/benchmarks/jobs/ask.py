@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from sharedcli.benchmarks.methods.contract import Bench, activation_bytes
-from sharedcli.benchmarks.opening import BenchEngine, Peak, describe, open_bench
+from sharedcli.benchmarks.opening import BenchEngine, Peak, describe, open_bench, touch
 from sharedcli.benchmarks.plan import Plan, Tell
 from sharedcli.benchmarks.sample import QUESTION
 
@@ -27,6 +27,7 @@ def ask(plan: Plan, _tell: Tell, *, context: int) -> dict[str, Any]:
     bench = open_bench(plan)
     with BenchEngine(plan, bench.model) as engine:
         engine.encoder()
+        touch(bench.model)
         with Peak(bench.model) as peak:
             answer = engine.ask(QUESTION)
             for _ in answer:

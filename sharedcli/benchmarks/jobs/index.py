@@ -86,6 +86,7 @@ def _estimate(bench: Bench, context: int) -> int:
     """A pass of the compressor with what it keeps, and the document's text and vectors."""
     counts = bench.counts
     at_once = min(context, bench.model.compressor.batch_tokens)
-    kept = 3 * at_once * counts.injected * counts.cached * bench.value
+    token = counts.injected * counts.cached * bench.value
+    kept = 4 * at_once * token  # as collected, stacked, unrotated and chosen
     vectors = at_once * counts.width * torch.float32.itemsize
     return kept + vectors + activation_bytes(bench, at_once) + TEXT_BYTES * context

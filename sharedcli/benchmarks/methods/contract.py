@@ -136,4 +136,4 @@ def activation_bytes(bench: Bench, tokens: int) -> int:
     """Estimated transient bytes of a pass over ``tokens``: states, attention and MLP of a layer."""
     counts = bench.counts
     per_token = 5 * counts.width + 3 * counts.inner + 2 * counts.hidden + 2 * counts.cached
-    return tokens * per_token * bench.value
+    return 2 * tokens * per_token * bench.value  # a layer's results stand beside its inputs

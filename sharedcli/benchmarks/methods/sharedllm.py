@@ -131,7 +131,7 @@ class SharedLLMFresh(SharedLLMMethod):
     def _reading_bytes(self, tokens: int, running: int) -> int:
         counts, bench = self.bench.counts, self.bench
         at_once = min(tokens, bench.model.compressor.batch_tokens)
-        kept = 2 * at_once * counts.injected * counts.cached * bench.value
+        kept = 4 * at_once * counts.injected * counts.cached * bench.value
         vectors = tokens / self._tree(1).geometry.chunk_tokens * counts.width * bench.value
         nodes = 2 ** (self._tree(1).geometry.depth + 1) - 2
         return int(kept + activation_bytes(bench, at_once) + 2 * nodes * vectors)
