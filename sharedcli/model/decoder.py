@@ -1,13 +1,18 @@
-"""The decoder at work: prefill running text under injection, then one token at a time.
+"""The decoder at work: prefill running text under injection, then token by token.
 
-Injected slots are constant while decoding and stay outside the key/value cache, which holds running
-text only. Sampling itself is the ``transformers`` logits processors'; greedy is the default.
+Two ways lead to the same text: ``PackedDecoder`` on a CPU, for the bases that it knows, and the
+model's own forward passes for everything else. Packed, several tokens are drafted and verified in
+one pass where the text repeats itself; each token is still drawn from the model's own logits, so
+the text is the same with drafts and without, sampled or greedy.
+
+Sampling itself is the ``transformers`` logits processors'; greedy is the default.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -21,7 +26,13 @@ from transformers.generation.logits_process import (
 
 from sharedcli.errors import UsageError
 from sharedcli.model.injected import InjectedKV
+from sharedcli.model.merged_layers import why_not
+from sharedcli.model.packed_decoder import PackedDecoder
+from sharedcli.model.prompt_lookup import PromptLookup
 from sharedcli.model.sharedllm import SharedLLM
+from sharedcli.model.weight_formats import WeightFormat
+
+DecodeWeights = Literal["auto", "int4", "int8", "plain", "unpacked"]
 
 
 @dataclass(frozen=True)
@@ -62,14 +73,107 @@ class Sampling:
         return chain
 
 
-class Decoder:
-    """One stream of running text: a cache, and the slots that it sees."""
+class Stream(Protocol):
+    """Running text under injection."""
 
-    def __init__(self, model: SharedLLM, injected: InjectedKV | None = None) -> None:
+    seen: int
+
+    def extend(self, tokens: Tensor, keep: int = 1) -> Tensor:
+        """Append ``tokens`` [T]; return logits [keep, V] at the last ``keep`` of them."""
+        ...
+
+    def room(self) -> int:
+        """Tokens that may be read together with the same results as one by one."""
+        ...
+
+    def rewind(self, count: int) -> None:
+        """Forget the last ``count`` tokens."""
+        ...
+
+
+class ForwardStream:
+    """Running text through the model's own forward pass; the cache holds no slots."""
+
+    def __init__(self, model: SharedLLM, injected: InjectedKV | None) -> None:
+        self._model = model
+        self._injected = injected
+        self._cache = DynamicCache(config=model.base.config)
+        self.seen = 0
+
+    def extend(self, tokens: Tensor, keep: int = 1) -> Tensor:
+        """As ``Stream.extend``."""
+        logits = self._model(
+            tokens[None].to(self._model.device),
+            self._injected,
+            past=self._cache,
+            seen=self.seen,
+            logits_to_keep=keep,
+        )
+        self.seen += len(tokens)
+        return logits[0].float()  # type: ignore[no-any-return]
+
+    def room(self) -> int:
+        """One: libraries choose their kernels by the number of rows."""
+        return 1
+
+    def rewind(self, count: int) -> None:
+        """As ``Stream.rewind``."""
+        if count:
+            self.seen -= count
+            self._cache.crop(-count)
+
+
+def choose_stream(model: SharedLLM, injected: InjectedKV | None, weights: DecodeWeights) -> Stream:
+    """The way that a model is decoded.
+
+    Args:
+        weights: "int4", "int8" and "plain" (as they are) are formats of packed weights; "unpacked"
+            takes the model's own forward pass, as does whatever cannot be packed. "auto" is "int8",
+            and "plain" for a base in float64.
+    """
+    if weights == "unpacked" or why_not(model):
+        return ForwardStream(model, injected)
+    if injected is not None and not (
+        injected.joint and injected.valid is None and injected.bias is None
+    ):
+        return ForwardStream(model, injected)
+    kind: WeightFormat
+    if weights == "auto":
+        kind = "plain" if model.dtype == torch.float64 else "int8"
+    else:
+        kind = weights
+    return PackedDecoder.of(model, kind).stream(injected)
+
+
+class Decoder:
+    """One stream of running text.
+
+    Args:
+        model: base and adapter.
+        injected: the slots that it sees.
+        weights: how weights are read while decoding; see ``choose_stream``.
+        drafts: whether tokens are drafted. The text is the same without.
+    """
+
+    def __init__(
+        self,
+        model: SharedLLM,
+        injected: InjectedKV | None = None,
+        weights: DecodeWeights = "auto",
+        *,
+        drafts: bool = True,
+    ) -> None:
         self.model = model
         self.injected = injected
-        self.cache = DynamicCache(config=model.base.config)
-        self.seen = 0
+        self.drafted = 0
+        self.accepted = 0
+        self._stream = choose_stream(model, injected, weights)
+        self._drafts = drafts
+
+    @property
+    def seen(self) -> int:
+        """Tokens of running text so far."""
+        return self._stream.seen
 
     @torch.inference_mode()
     def read(self, tokens: Tensor) -> Tensor:
@@ -80,15 +184,7 @@ class Decoder:
         """
         if not tokens.shape[0]:
             raise UsageError("there is nothing to continue; ask a question")
-        logits: Tensor = self.model(
-            tokens[None].to(self.model.device),
-            self.injected,
-            past=self.cache,
-            seen=self.seen,
-            logits_to_keep=1,
-        )
-        self.seen += tokens.shape[0]
-        return logits[0, -1].float()
+        return self._stream.extend(tokens)[-1]
 
     def generate(
         self,
@@ -97,21 +193,46 @@ class Decoder:
         max_tokens: int,
         sampling: Sampling = Sampling(),
     ) -> Iterator[int]:
-        """Yield token ids that continue ``prompt`` [T] until a ``stop`` id or ``max_tokens``."""
+        """Yield token ids that continue ``prompt`` [T] until a ``stop`` id or ``max_tokens``.
+
+        ``drafted`` and ``accepted`` then count the tokens that were guessed, and guessed right.
+        """
         processors = sampling.processors()
         generator = torch.Generator().manual_seed(sampling.seed)
+        lookup = PromptLookup(prompt.tolist())
         produced: list[int] = []
-        logits = self.read(prompt)
-        while len(produced) < max_tokens:
-            said = torch.tensor([produced], dtype=torch.long, device=logits.device)
-            scores = processors(said, logits[None])[0]  # type: ignore[arg-type]
-            token = _pick(scores, sampling, generator)
-            if token in stop:
+        draft: list[int] = []
+        logits = self.read(prompt)[None]
+        while True:
+            right = 0
+            for row, guess in zip(logits, [*draft, None], strict=True):
+                said = torch.tensor([produced], dtype=torch.long, device=row.device)
+                scores = processors(said, row[None])[0]  # type: ignore[arg-type]
+                token = _pick(scores, sampling, generator)
+                if len(produced) == max_tokens or token in stop:
+                    return
+                produced.append(token)
+                lookup.append(token)
+                yield token
+                if token != guess:
+                    break
+                right += 1
+                self.accepted += 1
+            if len(produced) == max_tokens:
                 return
-            produced.append(token)
-            yield token
-            if len(produced) < max_tokens:
-                logits = self.read(torch.tensor([token]))
+            self._stream.rewind(len(draft) - right)
+            draft = self._draft(lookup, max_tokens - len(produced) - 1)
+            logits = self._verify([produced[-1], *draft])
+
+    def _draft(self, lookup: PromptLookup, most: int) -> list[int]:
+        draft = lookup.draft(min(most, self._stream.room() - 1)) if self._drafts else []
+        self.drafted += len(draft)
+        return draft
+
+    @torch.inference_mode()
+    def _verify(self, tokens: list[int]) -> Tensor:
+        """Read the last token and the draft behind it; return logits [len(tokens), V]."""
+        return self._stream.extend(torch.tensor(tokens), len(tokens))
 
 
 def _pick(scores: Tensor, sampling: Sampling, generator: torch.Generator) -> int:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,9 @@ from sharedcli.model.cross import CrossHooks
 from sharedcli.model.injected import InjectedKV, KVCollector, LayerCall, Role
 from sharedcli.model.lora import RoleSwitch
 from sharedcli.model.rotary import Rotary
+
+if TYPE_CHECKING:
+    from sharedcli.model.packed_decoder import PackedDecoder
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ class SharedLLM(nn.Module):
         self._owner = object()
         self.roles = RoleSwitch(layers, roles, self._owner)
         self._cross = CrossHooks(layers, adapter.cross, self._owner)
+        self.packed: dict[tuple[str, int], PackedDecoder] = {}
         self._check_rotation()
 
     @property
