@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from sharedcli.model.adapter import base_sizes
 from sharedcli.model.lora import PROJECTIONS, FullRank, LowRank
-from sharedcli.model.weight_formats import Matrix, WeightFormat, pack
+from sharedcli.model.weight_formats import Matrix, Updated, WeightFormat, holds, pack
 
 if TYPE_CHECKING:
     from sharedcli.model.sharedllm import SharedLLM
@@ -65,6 +65,12 @@ class Shape:
         """The same for keys, [K D]."""
         return torch.arange(self.key_size).view(self.groups, 2, -1).transpose(1, 2).reshape(-1)
 
+    def qkv_rows(self) -> Tensor:
+        """The same for queries, keys and values in one matrix, [H D + 2 K D]."""
+        start, size = self.query_size, self.key_size
+        values = torch.arange(size)
+        return torch.cat((self.query_rows(), start + self.key_rows(), start + size + values))
+
     def output_columns(self) -> Tensor:
         """Where each column of the reordered output matrix comes from, [H D]."""
         rows = torch.arange(self.query_size).view(self.groups, self.per_group, -1)
@@ -99,46 +105,61 @@ class MergedLayers:
     def __init__(self, model: SharedLLM) -> None:
         self._model = model
         self.shape = Shape.of(model.base.config)
-        self._query_rows = self.shape.query_rows()
-        self._key_rows = self.shape.key_rows()
+        self._rows = self.shape.qkv_rows()
         self._output_columns = self.shape.output_columns()
 
     def layer(self, index: int, kind: WeightFormat, work: torch.dtype) -> Layer:
         """Layer ``index``, its matrices in the format ``kind``, its norms in ``work``."""
         source: Any = self._model.base.model.layers[index]
-        query, key, value, output, gate, up, down = (
-            self._merged(index, source, name) for name in PROJECTIONS
-        )
-        qkv = torch.cat((query[0][self._query_rows], key[0][self._key_rows], value[0]))
-        bias = None
-        if query[1] is not None and key[1] is not None and value[1] is not None:
-            bias = torch.cat((query[1][self._query_rows], key[1][self._key_rows], value[1]))
-        gate_up_bias = None
-        if gate[1] is not None and up[1] is not None:
-            gate_up_bias = torch.cat((gate[1], up[1]))
+        qkv = self._rows
         return Layer(
             attention_norm=scaled_norm(source.input_layernorm.weight, work),
             mlp_norm=scaled_norm(source.post_attention_layernorm.weight, work),
             head_norm=self._head_norm(source.self_attn, work),
-            qkv=pack(kind, qkv, bias),
-            output=pack(kind, output[0][:, self._output_columns], output[1]),
-            gate_up=pack(kind, torch.cat((gate[0], up[0])), gate_up_bias),
-            down=pack(kind, *down),
+            qkv=self._matrix(kind, index, ("q_proj", "k_proj", "v_proj"), rows=qkv),
+            output=self._matrix(kind, index, ("o_proj",), columns=self._output_columns),
+            gate_up=self._matrix(kind, index, ("gate_proj", "up_proj")),
+            down=self._matrix(kind, index, ("down_proj",)),
         )
 
-    def _merged(self, index: int, layer: nn.Module, name: str) -> tuple[Tensor, Tensor | None]:
-        """Weight [out, in] and bias of one projection with its update."""
-        part = "self_attn" if name in PROJECTIONS[:4] else "mlp"
-        linear: Any = layer.get_submodule(f"{part}.{name}")
-        weight: Tensor = linear.weight
-        updates = self._model.adapter.decoder.updates
-        update = updates[key] if (key := f"{index}_{name}") in updates else None
-        if isinstance(update, LowRank):
-            wide, narrow = update.up * update.scale, update.down
-            weight = torch.addmm(weight, wide.to(weight.dtype), narrow.to(weight.dtype))
-        elif isinstance(update, FullRank):
-            weight = weight + update.weight.to(weight.dtype)
-        return weight, linear.bias
+    def four_bits_hold(self) -> bool:
+        """Whether four bits hold the base's weights; the first and the last layer speak for all."""
+        layers = self._model.base.model.layers
+        updates = self._model.adapter.decoder.updates.values()
+        return not any(isinstance(update, FullRank) for update in updates) and all(
+            holds(_linear(layer, name).weight)
+            for layer in (layers[0], layers[-1])
+            for name in ("k_proj", "down_proj")
+        )
+
+    def _matrix(
+        self,
+        kind: WeightFormat,
+        index: int,
+        names: tuple[str, ...],
+        rows: Tensor | None = None,
+        columns: Tensor | None = None,
+    ) -> Matrix:
+        """Projections of the same input as one matrix, its rows or columns taken in an order."""
+        linears = [_linear(self._model.base.model.layers[index], name) for name in names]
+        all_updates = self._model.adapter.decoder.updates
+        updates = [all_updates[key] for name in names if (key := f"{index}_{name}") in all_updates]
+        beside = kind == "int4" and bool(updates) and isinstance(updates[0], LowRank)
+        weights = [linear.weight for linear in linears]
+        if updates and not beside:
+            weights = [_add(*pair) for pair in zip(weights, updates, strict=True)]
+        weight = torch.cat(weights) if len(weights) > 1 else weights[0]
+        bias = None if linears[0].bias is None else torch.cat([one.bias for one in linears])
+        if rows is not None:
+            weight, bias = weight[rows], None if bias is None else bias[rows]
+        if columns is not None:
+            weight = weight[:, columns]
+        if not beside:
+            return pack(kind, weight, bias)
+        down, up = _low_rank(updates)
+        up = up if rows is None else up[rows]
+        down = down if columns is None else down[:, columns]
+        return Updated(kind, weight, bias, down, up)
 
     def _head_norm(self, attention: Any, work: torch.dtype) -> Tensor | None:
         if not hasattr(attention, "q_norm"):
@@ -153,6 +174,27 @@ class MergedLayers:
                 key.expand(shape.groups, -1),
             )
         )
+
+
+def _linear(layer: nn.Module, name: str) -> Any:
+    part = "self_attn" if name in PROJECTIONS[:4] else "mlp"
+    return layer.get_submodule(f"{part}.{name}")
+
+
+def _add(weight: Tensor, update: nn.Module) -> Tensor:
+    """``weight`` with an update merged in."""
+    if isinstance(update, LowRank):
+        up, down = update.up * update.scale, update.down
+        return torch.addmm(weight, up.to(weight.dtype), down.to(weight.dtype))
+    assert isinstance(update, FullRank)
+    return weight + update.weight.to(weight.dtype)
+
+
+def _low_rank(updates: list[Any]) -> tuple[Tensor, Tensor]:
+    """Updates of the same input as one: down [r, in] and up [out, r]."""
+    down = torch.cat([update.down for update in updates])
+    up = torch.block_diag(*[update.up * update.scale for update in updates])
+    return down, up
 
 
 def scaled_norm(weight: Tensor, work: torch.dtype) -> Tensor:

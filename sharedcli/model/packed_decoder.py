@@ -69,7 +69,9 @@ class PackedDecoder:
         if self._packed is None:
             layers = [self.merged.layer(index, self.kind, self.work) for index in range(self.layers)]
             head = self._base.lm_head
-            self._packed = layers, pack(self.kind, head.weight, head.bias)
+            # Four bits cost the output head more than all layers together.
+            kind: WeightFormat = "int8" if self.kind == "int4" else self.kind
+            self._packed = layers, pack(kind, head.weight, head.bias)
         return self._packed
 
     def embed(self, tokens: Tensor) -> Tensor:

@@ -75,6 +75,44 @@ class Int4Matrix(Matrix):
         return not rows % 64 and not columns % GROUP
 
 
+class Updated(Matrix):
+    """A packed matrix with a low-rank update beside it: ``[x, x down^T] [W, up]^T``.
+
+    Four bits that hold a base's weights do not hold them with an update added. Beside them, in
+    groups of its own, the update costs one small product more.
+
+    Args:
+        kind: the format of the matrix; the small product is in eight bits.
+        weight, bias: W [out, in] and its bias, or None.
+        down, up: [r, in] and [out, r].
+    """
+
+    def __init__(
+        self, kind: WeightFormat, weight: Tensor, bias: Tensor | None, down: Tensor, up: Tensor
+    ) -> None:
+        padding = -len(down) % GROUP
+        self._down = pack("int8", functional.pad(down, (0, 0, 0, padding)))
+        wide = torch.cat((weight, functional.pad(up, (0, padding)).to(weight.dtype)), 1)
+        self._matrix = pack(kind, wide, bias)
+        super().__init__(self._matrix.weight, self._matrix.bias)
+
+    def __call__(self, states: Tensor) -> Tensor:
+        """Multiply."""
+        return self._matrix(torch.cat((states, self._down(states)), 1))
+
+
+def holds(weight: Tensor) -> bool:
+    """Whether four bits hold ``weight`` [out, in] up to what bfloat16 scales round.
+
+    So it is with models that are distributed in four bits in groups of ``GROUP``.
+    """
+    if weight.shape[1] % GROUP:
+        return False
+    values, scale, zero = _quantise_int4(weight)
+    error = ((values - 8) * scale.float() + zero.float()).sub_(weight.float().view(values.shape))
+    return bool(error.norm() < 0.01 * weight.float().norm())
+
+
 def activation_dtype(kind: WeightFormat, dtype: torch.dtype) -> torch.dtype:
     """What a matrix of ``kind``, made of weights of ``dtype``, is multiplied by."""
     return dtype if kind == "plain" else torch.bfloat16
@@ -109,11 +147,17 @@ def _int4(weight: Tensor) -> tuple[Tensor, Tensor]:
 
     The kernel's weights are (q - 8) scale + zero with q from 0 to 15.
     """
+    values, scale, zero = _quantise_int4(weight)
+    packed = torch._convert_weight_to_int4pack_for_cpu(values.view(weight.shape).int(), 1)
+    return packed, torch.cat((scale, zero), -1)
+
+
+def _quantise_int4(weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Whole numbers from 0 to 15 [out, in / GROUP, GROUP], scales and zeros [..., 1]."""
     values = weight.float().view(len(weight), -1, GROUP)
     low, high = torch.aminmax(values, dim=-1, keepdim=True)
     scale = ((high - low) / 15).clamp_(min=1e-12).bfloat16()
     factor = scale.float()
     zero = low.add_(8 * factor).bfloat16()
     values = (values - zero.float()).mul_(factor.reciprocal_()).add_(8).round_().clamp_(0, 15)
-    packed = torch._convert_weight_to_int4pack_for_cpu(values.view(weight.shape).int(), 1)
-    return packed, torch.cat((scale, zero), -1)
+    return values, scale, zero
