@@ -43,6 +43,7 @@ CHOICES = {
     "color": ("auto", "always", "never"),
     "inject": ("auto", "always", "never"),
     "abstain": ("auto", "never"),
+    "decode_weights": ("auto", "int4", "int8", "plain", "unpacked"),
     "slot_format": ("int8", "int4", "bfloat16", "float16", "float32"),
     "levels": ("per_node", "nested"),
     "slot_choice": ("first", "last", "mean", "pooled"),
@@ -120,6 +121,8 @@ class Settings:
         seed: of the sampling.
         inject: "auto" (where a trained adapter is there), "always" or "never".
         abstain: "auto" (refuse what the documents do not seem to answer) or "never".
+        decode_weights: "auto", "int4", "int8", "plain" or "unpacked": how a CPU reads the weights
+            while it decodes.
         slot_format: "int8", "int4", "bfloat16", "float16" or "float32": how slots are stored.
         chunk_tokens, depth, slots_per_node, levels, slot_choice: the tree's geometry; None is the
             adapter's.
@@ -146,6 +149,7 @@ class Settings:
     seed: int = 0
     inject: str = "auto"
     abstain: str = "auto"
+    decode_weights: str = "auto"
     slot_format: str = "int4"
     chunk_tokens: int | None = None
     depth: int | None = None

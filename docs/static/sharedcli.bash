@@ -36,6 +36,7 @@ _sharedcli() {
     --budget) COMPREPLY=(); return ;;
     --inject) COMPREPLY=($(compgen -W "auto always never" -- "$cur")); return ;;
     --abstain) COMPREPLY=($(compgen -W "auto never" -- "$cur")); return ;;
+    --decode-weights) COMPREPLY=($(compgen -W "auto int4 int8 plain unpacked" -- "$cur")); return ;;
     --max-tokens) COMPREPLY=(); return ;;
     --temperature) COMPREPLY=(); return ;;
     --top-p) COMPREPLY=(); return ;;
@@ -75,8 +76,8 @@ _sharedcli() {
   case "$command" in
     "") options="--version --help" words="index ask chat demo list show tree rm export import status stats check gc path train model config eval bench" files="" ;;
     "index") options="--force -f --prune --dry-run -n --include --exclude --hidden --no-gitignore --store --quota --cache --offline --model -m --revision --adapter --device --dtype --attn-implementation --quantization --load-in-4bit --chunk-tokens --depth --slots-per-node --levels --slot-choice --slot-format --json --quiet -q --no-color --debug --help" words="" files="1" ;;
-    "ask") options="--doc -d --questions --passages --budget --inject --abstain --max-tokens --temperature --top-p --seed --store --cache --offline --model -m --revision --adapter --device --dtype --attn-implementation --quantization --load-in-4bit --chunk-tokens --depth --slots-per-node --levels --slot-choice --slot-format --json --quiet -q --no-color --debug --help" words="" files="" ;;
-    "chat") options="--doc -d --passages --budget --inject --abstain --max-tokens --temperature --top-p --seed --store --cache --offline --model -m --revision --adapter --device --dtype --attn-implementation --quantization --load-in-4bit --chunk-tokens --depth --slots-per-node --levels --slot-choice --slot-format --json --quiet -q --no-color --debug --help" words="" files="" ;;
+    "ask") options="--doc -d --questions --passages --budget --inject --abstain --decode-weights --max-tokens --temperature --top-p --seed --store --cache --offline --model -m --revision --adapter --device --dtype --attn-implementation --quantization --load-in-4bit --chunk-tokens --depth --slots-per-node --levels --slot-choice --slot-format --json --quiet -q --no-color --debug --help" words="" files="" ;;
+    "chat") options="--doc -d --passages --budget --inject --abstain --decode-weights --max-tokens --temperature --top-p --seed --store --cache --offline --model -m --revision --adapter --device --dtype --attn-implementation --quantization --load-in-4bit --chunk-tokens --depth --slots-per-node --levels --slot-choice --slot-format --json --quiet -q --no-color --debug --help" words="" files="" ;;
     "demo") options="--store --cache --offline --model -m --revision --adapter --device --dtype --attn-implementation --quantization --load-in-4bit --json --quiet -q --no-color --debug --help" words="" files="" ;;
     "list") options="--store --json --quiet -q --no-color --debug --help" words="" files="" ;;
     "show") options="--page -p --text --store --json --quiet -q --no-color --debug --help" words="" files="" ;;
@@ -95,7 +96,7 @@ _sharedcli() {
     "model list") options="--cache --offline --json --quiet -q --no-color --debug --help" words="" files="" ;;
     "model path") options="--cache --offline --json --quiet -q --no-color --debug --help" words="" files="" ;;
     "config") options=" --help" words="show path" files="" ;;
-    "config show") options="--store --cache --offline --model -m --revision --adapter --device --dtype --attn-implementation --quantization --load-in-4bit --chunk-tokens --depth --slots-per-node --levels --slot-choice --slot-format --passages --budget --inject --abstain --max-tokens --temperature --top-p --seed --json --quiet -q --no-color --debug --help" words="" files="" ;;
+    "config show") options="--store --cache --offline --model -m --revision --adapter --device --dtype --attn-implementation --quantization --load-in-4bit --chunk-tokens --depth --slots-per-node --levels --slot-choice --slot-format --passages --budget --inject --abstain --decode-weights --max-tokens --temperature --top-p --seed --json --quiet -q --no-color --debug --help" words="" files="" ;;
     "config path") options="--json --quiet -q --no-color --debug --help" words="" files="" ;;
     "eval") options=" --help" words="perplexity needle qa retrieval abstain compare" files="" ;;
     "eval perplexity") options="--methods --ratios --controls --context --running --limit --only --stream-window --output -o --fresh --model -m --revision --adapter --device --dtype --attn-implementation --quantization --load-in-4bit --chunk-tokens --depth --slots-per-node --levels --slot-choice --slot-format --passages --budget --inject --max-tokens --seed --cache --offline --json --quiet -q --no-color --debug --help" words="" files="" ;;

@@ -41,12 +41,17 @@ class Evidence:
 
 @dataclass
 class Usage:
-    """Tokens: ``prompt_tokens`` in the decoder's window, ``answer_tokens`` produced so far."""
+    """Tokens: ``prompt_tokens`` in the decoder's window, ``answer_tokens`` produced so far.
+
+    ``drafted_tokens`` were guessed ahead while decoding, ``accepted_tokens`` of them rightly.
+    """
 
     prompt_tokens: int
     slots: int
     context_tokens: int
     answer_tokens: int = 0
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
 
 
 @dataclass

@@ -130,6 +130,13 @@ ANSWER = (
         "auto (refuse what the documents do not seem to answer) or never.",
         _ANSWER,
     ),
+    Flag(
+        "decode_weights",
+        str,
+        ("--decode-weights",),
+        "auto, int4, int8, plain or unpacked: how a CPU reads weights while decoding.",
+        _ANSWER,
+    ),
     Flag("max_tokens", int, ("--max-tokens",), "Tokens of the answer at most.", _ANSWER, "N"),
     Flag("temperature", float, ("--temperature",), "0 always takes the likeliest.", _ANSWER),
     Flag("top_p", float, ("--top-p",), "Sample from this share of the likeliest.", _ANSWER),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -197,10 +197,12 @@ class Asker:
         stop = stop_tokens(model.base.model.config, model.base.tokenizer)
 
         def counted() -> Iterator[int]:
-            decoder = Decoder(model.shared, injected)
+            weights: Any = settings.decode_weights  # one of its choices, as settings are checked
+            decoder = Decoder(model.shared, injected, weights)
             tokens = torch.tensor(prompt)
             for token in decoder.generate(tokens, stop, settings.max_tokens, sampling):
                 usage.answer_tokens += 1
+                usage.drafted_tokens, usage.accepted_tokens = decoder.drafted, decoder.accepted
                 yield token
 
         def pieces() -> Iterator[str]:

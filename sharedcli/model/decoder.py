@@ -30,7 +30,6 @@ from sharedcli.model.merged_layers import why_not
 from sharedcli.model.packed_decoder import PackedDecoder
 from sharedcli.model.prompt_lookup import PromptLookup
 from sharedcli.model.sharedllm import SharedLLM
-from sharedcli.model.weight_formats import WeightFormat
 
 DecodeWeights = Literal["auto", "int4", "int8", "plain", "unpacked"]
 
@@ -128,8 +127,8 @@ def choose_stream(model: SharedLLM, injected: InjectedKV | None, weights: Decode
 
     Args:
         weights: "int4", "int8" and "plain" (as they are) are formats of packed weights; "unpacked"
-            takes the model's own forward pass, as does whatever cannot be packed. "auto" is "int8",
-            and "plain" for a base in float64.
+            takes the model's own forward pass, as does whatever cannot be packed. "auto" is "int4"
+            where four bits hold the base's weights, else "int8", and "plain" for float64.
     """
     if weights == "unpacked" or why_not(model):
         return ForwardStream(model, injected)
@@ -137,12 +136,7 @@ def choose_stream(model: SharedLLM, injected: InjectedKV | None, weights: Decode
         injected.joint and injected.valid is None and injected.bias is None
     ):
         return ForwardStream(model, injected)
-    kind: WeightFormat
-    if weights == "auto":
-        kind = "plain" if model.dtype == torch.float64 else "int8"
-    else:
-        kind = weights
-    return PackedDecoder.of(model, kind).stream(injected)
+    return PackedDecoder.of(model, weights).stream(injected)
 
 
 class Decoder:

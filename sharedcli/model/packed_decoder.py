@@ -13,7 +13,7 @@ that are read with it, so what speculation verifies is what would have been said
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -50,14 +50,25 @@ class PackedDecoder:
         self._packed: tuple[list[Layer], Matrix] | None = None
 
     @classmethod
-    def of(cls, model: SharedLLM, kind: WeightFormat) -> PackedDecoder:
-        """The model's decoder in the format ``kind``, made anew when its adapter has changed."""
+    def of(cls, model: SharedLLM, weights: WeightFormat | Literal["auto"]) -> PackedDecoder:
+        """The model's decoder in a format, kept with the model until its adapter changes.
+
+        "auto" is "int4" where four bits hold the base's weights, else "int8", and "plain" for a
+        base in float64.
+        """
         version = sum(parameter._version for parameter in model.adapter.decoder.parameters())
-        made = model.packed.get((kind, version))
+        made = model.packed.get((weights, version))
         if made is None:
+            kind: WeightFormat
+            if weights != "auto":
+                kind = weights
+            elif model.dtype == torch.float64:
+                kind = "plain"
+            else:
+                kind = "int4" if MergedLayers(model).four_bits_hold() else "int8"
             made = cls(model, kind)
             model.packed.clear()  # one format at a time: it is a copy of all weights
-            model.packed[kind, version] = made
+            model.packed[weights, version] = made
         return made
 
     def stream(self, injected: InjectedKV | None) -> PackedStream:
@@ -67,7 +78,9 @@ class PackedDecoder:
     def packed(self) -> tuple[list[Layer], Matrix]:
         """The layers and the output head in the packed format, made at the first call."""
         if self._packed is None:
-            layers = [self.merged.layer(index, self.kind, self.work) for index in range(self.layers)]
+            layers = [
+                self.merged.layer(index, self.kind, self.work) for index in range(self.layers)
+            ]
             head = self._base.lm_head
             # Four bits cost the output head more than all layers together.
             kind: WeightFormat = "int8" if self.kind == "int4" else self.kind
@@ -188,9 +201,7 @@ class PackedStream:
         self.seen += count
         return states
 
-    def _attend(
-        self, index: int, layer: Layer, qkv: Tensor, turns: Tensor, mask: Tensor
-    ) -> Tensor:
+    def _attend(self, index: int, layer: Layer, qkv: Tensor, turns: Tensor, mask: Tensor) -> Tensor:
         """Attention's results [T, H D] of one layer, after writing its keys and values."""
         cache, shape = self._cache, self._decoder.merged.shape
         assert cache is not None

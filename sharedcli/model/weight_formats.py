@@ -1,4 +1,4 @@
-"""One weight matrix in the number format that decoding reads it in: as it is, in eight bits or four.
+"""One weight matrix in the number format that decoding reads: as it is, in eight bits, or in four.
 
 A decoded token reads every weight once, so on a CPU its time is the time of reading them. Torch has
 kernels that multiply bfloat16 activations by packed weights and compute each row by itself: a row's
