@@ -93,12 +93,11 @@ class PackedDecoder:
 
     def turns(self, start: int, count: int) -> Tensor:
         """Complex rotations [count, 1, D / 2] of the positions from ``start`` on."""
-        rotary = self._base.model.rotary_emb
-        # In float32 whatever the model is, as the base computes them.
-        places = torch.arange(start, start + count, dtype=torch.float32)
-        angles = places[:, None] * rotary.inv_freq.float()
-        turns = torch.complex(angles.cos().to(self.work), angles.sin().to(self.work))
-        return (turns * float(getattr(rotary, "attention_scaling", 1.0)))[:, None]
+        places = torch.arange(start, start + count)[None]
+        like = torch.empty(0, dtype=self.work)
+        cosine, sine = self._base.model.rotary_emb(like, places)
+        half = cosine.shape[-1] // 2
+        return torch.complex(cosine[0, :, :half], sine[0, :, :half])[:, None]
 
     def last_norm(self) -> Tensor:
         """The final norm's weight, scaled."""
