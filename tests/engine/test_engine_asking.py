@@ -259,6 +259,7 @@ def test_slots_prompt_and_answer_stay_within_the_window(
         adapter=adapter_folder(key_position_mode=mode),
         budget=budget,
         max_tokens=max_tokens,
+        decode_weights="unpacked",  # positions are seen there; the packed ones are held to these
     )
     model = engine.model().base.model
     positions: list[torch.Tensor] = []

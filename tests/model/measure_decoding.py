@@ -1,4 +1,4 @@
-"""Time and cost of the ways to decode, side by side in one run; see docs/reference/performance-notes.md.
+"""Time and cost of the ways to decode, in one run; see docs/reference/performance-notes.md.
 
     python tests/model/measure_decoding.py TEXT... [--tokens 128] [--windows 8]
 
@@ -86,14 +86,14 @@ def main() -> None:
                 right, guessed = right + decoder.accepted, guessed + decoder.drafted
             reference.setdefault(number, said)
             same = [a == b for a, b in zip(said, reference[number], strict=False)]
-            agree += (same + [False]).index(False)
+            agree += [*same, False].index(False)
             total += len(reference[number])
         nats = [loss(Decoder(model, None, name), window) for window in windows[: chosen.windows]]
+        speed, ahead = len(plain) / sum(plain), len(drafted) / sum(drafted)
         print(
             f"{name:9} packing {packing:5.2f} s, first token {1e3 * min(first):6.0f} ms, "
-            f"{len(plain) / sum(plain):6.1f} tokens/s, with drafts {len(drafted) / sum(drafted):6.1f} "
-            f"({right}/{guessed} right), agrees for {agree}/{total} tokens, "
-            f"{sum(nats) / len(nats):.4f} nats",
+            f"{speed:6.1f} tokens/s, with drafts {ahead:6.1f} ({right}/{guessed} right), "
+            f"agrees for {agree}/{total} tokens, {sum(nats) / len(nats):.4f} nats",
             flush=True,
         )
 
