@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from sharedcli.engine.events import COUNTED, IndexCounts, IndexEvent, OnProgress
 from sharedcli.engine.filters import Filters, find
@@ -31,20 +30,14 @@ from sharedcli.ingest.reader import DocumentReader
 from sharedcli.retrieve.passages import cut_passages
 from sharedcli.store.identity import TreeIdentity
 from sharedcli.store.records import DocumentRecord
-from sharedcli.store.spans import ChunkTokens
 from sharedcli.store.store import Store
 from sharedcli.tree.context_tree import ContextTree
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from sharedcli.engine.loading import LoadedModel
-    from sharedcli.model.compressor import NodeSlots
+    from sharedcli.engine.threads import WorkerThreads
     from sharedcli.retrieve.embedding import SentenceEncoder
     from sharedcli.settings import Settings
-
-BATCH_TOKENS = 4096
-"""Tokens that are compressed at a time: enough to fill the processor, little memory."""
 
 
 @dataclass
@@ -87,6 +80,8 @@ class Indexer:
         self._work = _Work()
         self._touched: dict[str, tuple[int, int]] = {}
         self._assumed: TreeIdentity | None = None
+        self._open = ExitStack()
+        self._pool: WorkerThreads | None = None
 
     def run(
         self,
@@ -101,7 +96,7 @@ class Indexer:
         Raises whatever concerns the whole run: a locked store, a missing model, a full disk.
         """
         comparison = Comparison(self._store, self._known_identity, force=force)
-        with DocumentReader() as reader:
+        with ExitStack() as self._open, DocumentReader() as reader:
             files = find(paths, filters)
             yield IndexEvent("found", total=len(files))
             for found in files:
@@ -213,6 +208,7 @@ class Indexer:
         known: DocumentRecord | None,
         started: float,
     ) -> Iterator[IndexEvent]:
+        from sharedcli.engine.compressing import DocumentWork
         from sharedcli.model.tokens import tokenize_text
 
         source = document.source
@@ -230,24 +226,10 @@ class Indexer:
         )
         try:
             with writer:
-                texts = [document.text[passage.start : passage.end] for passage in passages]
-                vectors = None
-                if encoder and texts:
-                    told = partial(self._on_progress, "passages")
-                    vectors = encoder.encode_passages(texts, told)
-                writer.put_passages(passages, vectors)
-                yield IndexEvent("compressing", source, 0, tree.tokens)
-                for chunks in _batches(tree):
-                    for chunk, slots in zip(
-                        chunks, _compress(model, token_ids, tree, chunks), strict=True
-                    ):
-                        root = tree.root(chunk)
-                        ids = token_ids[root.start : root.end]
-                        spans = char_spans[root.start : root.end]
-                        tensors, summaries = stored_tensors(slots, tree)
-                        tokens = ChunkTokens(root.start, ids, spans)
-                        writer.put_chunk(chunk, tokens, tensors, summaries)
-                    yield IndexEvent("compressing", source, tree.root(chunks[-1]).end, tree.tokens)
+                work = DocumentWork(document.text, passages, token_ids, char_spans, tree)
+                told = partial(self._on_progress, "passages")
+                for done in work.write(writer, self._threads(model), model.indexer, encoder, told):
+                    yield IndexEvent("compressing", source, done, tree.tokens)
                 record = writer.commit()
         except UnreadableError as error:
             yield self._failed(source, str(error))
@@ -262,6 +244,14 @@ class Indexer:
             warnings=document.warnings,
             seconds=time.monotonic() - started,
         )
+
+    def _threads(self, model: LoadedModel) -> WorkerThreads:
+        if self._pool is None:
+            from sharedcli.engine.threads import WorkerThreads
+
+            on_cpu = model.base.device.type == "cpu"
+            self._pool = self._open.enter_context(WorkerThreads(on_cpu and model.merges))
+        return self._pool
 
     def _failed(self, source: str, reason: str) -> IndexEvent:
         self._store.record_failure(source, reason)
@@ -280,41 +270,3 @@ class Indexer:
             )
         elif event.kind in COUNTED:
             self._counts = replace(counts, **{event.kind: getattr(counts, event.kind) + 1})
-
-
-def _batches(tree: ContextTree) -> Iterator[list[int]]:
-    size = max(1, BATCH_TOKENS // tree.geometry.chunk_tokens)
-    for first in range(0, tree.chunks, size):
-        yield list(range(first, min(first + size, tree.chunks)))
-
-
-def _compress(
-    model: LoadedModel, token_ids: np.ndarray, tree: ContextTree, chunks: Sequence[int]
-) -> list[list[NodeSlots]]:
-    import torch
-
-    from sharedcli.model.devices import guard_memory
-
-    with guard_memory("compressing"):
-        tokens = torch.from_numpy(token_ids.astype(np.int64))
-        return model.compressor.compress_chunks(tokens, tree, chunks)
-
-
-def stored_tensors(
-    slots: Sequence[NodeSlots], tree: ContextTree
-) -> tuple[dict[str, Tensor], Tensor]:
-    """Group a chunk's slots by level: ``level<w>.keys`` and ``level<w>.values`` [M, K, S, D].
-
-    With nested levels only the deepest is kept: the others are derived from it. The summaries of
-    all nodes [N, E] are in tree order.
-    """
-    import torch
-
-    depth = tree.geometry.depth
-    levels = [depth] if tree.geometry.levels == "nested" else range(1, depth + 1)
-    tensors: dict[str, Tensor] = {}
-    for level in levels:
-        nodes = [one for one in slots if one.node.level == level]
-        tensors[f"level{level}.keys"] = torch.cat([one.keys for one in nodes], dim=2)
-        tensors[f"level{level}.values"] = torch.cat([one.values for one in nodes], dim=2)
-    return tensors, torch.stack([one.summary.float() for one in slots])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from sharedcli.errors import UsageError
 from sharedcli.model.adapter import Adapter, AdapterConfig, load_adapter
 from sharedcli.model.base import Base, load_base
 from sharedcli.model.compressor import Compressor
+from sharedcli.model.merged import MergedLayers, is_mergeable
 from sharedcli.model.sharedllm import SharedLLM
 from sharedcli.settings import Settings
 from sharedcli.store.identity import TreeIdentity
@@ -48,8 +50,18 @@ class LoadedModel:
 
     @property
     def compressor(self) -> Compressor:
-        """The compressor role."""
+        """The compressor role, as it is trained."""
         return Compressor(self.shared)
+
+    @cached_property
+    def indexer(self) -> Compressor:
+        """The compressor role for indexing, the fastest that this base allows; see ``merges``."""
+        return Compressor(self.shared, merged=MergedLayers(self.shared) if self.merges else None)
+
+    @cached_property
+    def merges(self) -> bool:
+        """Whether indexing reads through merged weights, and so in several threads at once."""
+        return is_mergeable(self.shared)
 
     @property
     def trained(self) -> bool:
@@ -96,6 +108,7 @@ class LoadedModel:
             adapter=self.adapter_sha256,
             quantization=identity.quantization or "none",
             passage_encoder=encoder,
+            compressor="merged" if self.merges else "hooks",
         )
 
 

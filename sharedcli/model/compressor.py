@@ -3,7 +3,7 @@
 Two uses of one mechanism:
 
 - ``compress_frontiers`` (training, evaluation): only the nodes of given frontiers, with gradient;
-- ``compress_chunk`` (indexing): every node of a chunk, for the store.
+- ``compress_stored`` (indexing): what the store keeps of whole chunks, without gradient.
 
 With per-node levels a node is encoded on its own from position 0, as in the paper; since attention
 is causal, a left child is a prefix of its parent, so only the longest node at each start is run:
@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from sharedcli.model.compressed import CompressedKV
+from sharedcli.model.merged import MergedLayers
 from sharedcli.model.sharedllm import Encoded, SharedLLM
 from sharedcli.model.slots import choose_slots, derive_slots, kept_offsets
 from sharedcli.tree.context_tree import ContextTree, Node
@@ -46,6 +47,19 @@ class NodeSlots:
 
 
 @dataclass(frozen=True)
+class ChunkSlots:
+    """What is stored of one chunk.
+
+    ``levels``: unrotated keys and values [M, K, S, D] of each stored level, its nodes side by side;
+    with nested levels only the deepest, from which the others are derived. ``summaries`` [N, E] of
+    all nodes, in tree order.
+    """
+
+    levels: dict[int, tuple[Tensor, Tensor]]
+    summaries: Tensor
+
+
+@dataclass(frozen=True)
 class _Job:
     """One sequence to encode: document tokens from ``start`` to ``end`` of context ``context``."""
 
@@ -57,10 +71,16 @@ class _Job:
 class Compressor:
     """Runs the compressor role of a ``SharedLLM`` over trees."""
 
-    def __init__(self, model: SharedLLM, batch_tokens: int = 4096) -> None:
-        """``batch_tokens`` bounds the tokens of one forward pass, and so memory."""
+    def __init__(
+        self, model: SharedLLM, batch_tokens: int = 4096, merged: MergedLayers | None = None
+    ) -> None:
+        """``batch_tokens`` bounds the tokens of one forward pass, and so memory.
+
+        With ``merged`` layers there is no gradient, and several threads may compress at once.
+        """
         self.model = model
         self.batch_tokens = batch_tokens
+        self.merged = merged
 
     def compress_nodes(
         self,
@@ -89,7 +109,7 @@ class Compressor:
         jobs = _merge_prefixes(by_job)
         longest_first = sorted(jobs, key=lambda job: job.start - job.end)
         for batch in _batches(longest_first, self.batch_tokens):
-            encoded = self.model.encode(_stack(contexts, batch), layers)
+            encoded = self._encode(_stack(contexts, batch), layers)
             for row, job in enumerate(batch):
                 yield encoded, row, job, jobs[job]
 
@@ -130,11 +150,6 @@ class Compressor:
         return vectors
 
     @torch.inference_mode()
-    def compress_chunk(self, tokens: Tensor, tree: ContextTree, chunk: int) -> list[NodeSlots]:
-        """Encode every stored node of one chunk of the document ``tokens`` [T], in tree order."""
-        return self.compress_chunks(tokens, tree, [chunk])[0]
-
-    @torch.inference_mode()
     def compress_chunks(
         self, tokens: Tensor, tree: ContextTree, chunks: Sequence[int]
     ) -> list[list[NodeSlots]]:
@@ -143,6 +158,49 @@ class Compressor:
         wanted = [(0, node) for chunk in nodes for node in chunk]
         slots = self.compress_nodes([tokens], [tree], wanted)
         return [[slots[0, node] for node in chunk] for chunk in nodes]
+
+    @torch.inference_mode()
+    def compress_stored(
+        self, tokens: Tensor, tree: ContextTree, chunks: Sequence[int]
+    ) -> list[ChunkSlots]:
+        """Return what the store keeps of several chunks of the document ``tokens`` [T]."""
+        if tree.geometry.levels == "per_node":
+            return [_by_level(nodes) for nodes in self.compress_chunks(tokens, tree, chunks)]
+        by_length: dict[int, list[int]] = defaultdict(list)
+        for chunk in chunks:
+            by_length[tree.root(chunk).tokens].append(chunk)
+        found: dict[int, ChunkSlots] = {}
+        for same in by_length.values():
+            step = max(1, self.batch_tokens // tree.root(same[0]).tokens)
+            for first in range(0, len(same), step):
+                batch = same[first : first + step]
+                found.update(zip(batch, self._nested(tokens, tree, batch), strict=True))
+        return [found[chunk] for chunk in chunks]
+
+    def _nested(
+        self, tokens: Tensor, tree: ContextTree, chunks: Sequence[int]
+    ) -> Iterator[ChunkSlots]:
+        """Chunks of equal length, so that their nodes and windows lie at the same places."""
+        roots = [tree.root(chunk) for chunk in chunks]
+        start, depth, choice = roots[0].start, tree.geometry.depth, tree.geometry.slot_choice
+        windows = [(a - start, b - start) for a, b in leaf_windows(tree, roots[0])]
+        ends = [node.end - start - 1 for node in tree.nodes(chunks[0])]
+        batch = torch.stack([tokens[root.start : root.end] for root in roots])
+        if self.merged is not None and choice in ("first", "last"):
+            kept = torch.tensor([a if choice == "first" else b - 1 for a, b in windows])
+            encoded = self.merged.encode(batch, kept.to(self.model.device))
+            keys, values = encoded.keys, encoded.values
+        else:
+            encoded = self._encode(batch)
+            query = self.model.adapter.pool_query
+            keys, values, _ = choose_slots(encoded.keys, encoded.values, windows, choice, query)
+        for row in range(len(chunks)):
+            yield ChunkSlots({depth: (keys[:, row], values[:, row])}, encoded.states[row, ends])
+
+    def _encode(self, batch: Tensor, layers: int | None = None) -> Encoded:
+        if self.merged is not None and layers is None:
+            return self.merged.encode(batch)
+        return self.model.encode(batch, layers)
 
     def _job(self, context: int, tree: ContextTree, node: Node) -> _Job:
         if tree.geometry.levels == "nested":
@@ -169,6 +227,15 @@ class Compressor:
             local = kept_offsets(tree, node).to(local.device) - job.start
         summary = _summary(encoded, row, job, node)
         return NodeSlots(node, keys[:, 0], values[:, 0], local, local + job.start, summary)
+
+
+def _by_level(nodes: Sequence[NodeSlots]) -> ChunkSlots:
+    levels = {}
+    for level in sorted({one.node.level for one in nodes}):
+        same = [one for one in nodes if one.node.level == level]
+        keys = torch.cat([one.keys for one in same], dim=2)
+        levels[level] = (keys, torch.cat([one.values for one in same], dim=2))
+    return ChunkSlots(levels, torch.stack([one.summary for one in nodes]))
 
 
 def assemble(chunks: Sequence[Sequence[NodeSlots]]) -> CompressedKV:

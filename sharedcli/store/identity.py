@@ -38,6 +38,9 @@ class TreeIdentity:
         slot_format: one of ``SLOT_FORMATS``.
         key_position: how positions are kept in stored keys.
         passage_encoder: what made the passage vectors, or "none".
+        compressor: how the adapter's updates were applied: "hooks", added to each layer's output,
+            or "merged" into the weights; equal but for rounding. Only the latter is written out:
+            identities from before there was a choice keep their digest.
         format_version: meaning of the tensors, ``TREE_FORMAT_VERSION``.
     """
 
@@ -52,6 +55,7 @@ class TreeIdentity:
     adapter: str = "none"
     quantization: str = "none"
     passage_encoder: str = "none"
+    compressor: str = "hooks"
     format_version: int = TREE_FORMAT_VERSION
 
     def __post_init__(self) -> None:
@@ -69,6 +73,8 @@ class TreeIdentity:
     def to_json(self) -> str:
         """Canonical JSON: sorted keys, no spaces, ASCII."""
         values = asdict(self) | {"geometry": dict(self.geometry)}
+        if self.compressor == "hooks":
+            del values["compressor"]
         return json.dumps(values, sort_keys=True, separators=(",", ":"))
 
     @classmethod

@@ -99,6 +99,11 @@ class DocumentWriter:
     ) -> None:
         self._exit.close()
 
+    @property
+    def slot_format(self) -> str:
+        """What ``put_encoded`` expects keys and values in."""
+        return self._identity.slot_format
+
     def put_passages(self, passages: Sequence[Passage], vectors: ArrayLike | None = None) -> None:
         """Store the passages for full-text search, once per document.
 

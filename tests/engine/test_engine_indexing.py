@@ -11,7 +11,7 @@ import pytest
 import torch
 from engine_samples import BELL, LAMP, TIDE, run_index
 
-from sharedcli.engine import indexing
+from sharedcli.engine import compressing
 from sharedcli.engine.engine import Engine
 from sharedcli.engine.opening import stored_tree
 from sharedcli.errors import SharedCLIError
@@ -51,7 +51,7 @@ def test_events_in_order(engine: Engine, files: dict[str, Path]) -> None:
 def test_progress_counts_tokens(
     engine: Engine, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(indexing, "BATCH_TOKENS", 128)
+    monkeypatch.setattr(compressing, "BATCH_TOKENS", 128)
     events = run_index(engine, files["a"])
     (record,) = [event.record for event in events["indexed"]]
     done = [event.done for event in events["compressing"]]
@@ -94,7 +94,7 @@ def test_batches_do_not_change_what_is_stored(
 ) -> None:
     found: list[dict[str, torch.Tensor]] = []
     for name, size in (("one", 4096), ("many", 64)):
-        monkeypatch.setattr(indexing, "BATCH_TOKENS", size)
+        monkeypatch.setattr(compressing, "BATCH_TOKENS", size)
         settings = settings_for()
         with Engine(settings_for(store=settings.store.with_name(name))) as engine:
             run_index(engine, files["a"])
@@ -154,7 +154,7 @@ class Interrupted(BaseException):
 def test_an_interruption_leaves_no_half_document_and_the_next_run_goes_on(
     engine: Engine, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(indexing, "BATCH_TOKENS", 64)
+    monkeypatch.setattr(compressing, "BATCH_TOKENS", 64)
     real = indexing._compress
     finished = 0
 

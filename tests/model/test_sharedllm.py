@@ -376,7 +376,7 @@ def test_search_vectors_exist_without_injection() -> None:
         hidden = base(ids(9)[None], output_hidden_states=True).hidden_states
         assert greatest(encoded.states, hidden[2]) < 1e-9
         tree = ContextTree(16, GEOMETRY)
-        slots = Compressor(model).compress_chunk(ids(16), tree, 0)
+        slots = Compressor(model).compress_chunks(ids(16), tree, [0])[0]
         assert model.prepare(assemble([slots])) is None
 
 

@@ -1,0 +1,130 @@
+"""One document on its way into the store: passages are encoded and chunks compressed in threads.
+
+    passages -> sentence vectors
+                                   in order -> DocumentWriter
+    chunks -> slots -> slot format
+
+What computes runs in ``WorkerThreads``; the caller's thread hashes, writes and waits for the disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sharedcli.model.devices import guard_memory
+from sharedcli.store.quantize import Encoded, encode
+from sharedcli.store.records import Passage
+from sharedcli.store.spans import ChunkTokens
+from sharedcli.store.writer import SUMMARIES, DocumentWriter
+from sharedcli.tree.context_tree import ContextTree
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sharedcli.engine.threads import WorkerThreads
+    from sharedcli.model.compressor import ChunkSlots, Compressor
+    from sharedcli.retrieve.embedding import SentenceEncoder
+
+BATCH_TOKENS = 2048
+"""Tokens that a thread compresses at a time, at most: the weights are read once for all of them,
+and their activations still fit into the processor's cache."""
+
+_PASSAGES = 16  # encoded at a time
+
+EncodedChunk = dict[str, Encoded]
+
+
+@dataclass(frozen=True)
+class DocumentWork:
+    """A document that is cut and tokenised.
+
+    Attributes:
+        text: of the document.
+        passages: spans of the text.
+        token_ids, char_spans: int32 [T] and [T, 2].
+        tree: over the tokens.
+    """
+
+    text: str
+    passages: Sequence[Passage]
+    token_ids: NDArray[np.int32]
+    char_spans: NDArray[np.int32]
+    tree: ContextTree
+
+    def write(
+        self,
+        writer: DocumentWriter,
+        threads: WorkerThreads,
+        compressor: Compressor,
+        encoder: SentenceEncoder | None,
+        on_passages: Callable[[int, int], None],
+    ) -> Iterator[int]:
+        """Put passages and chunks into ``writer``; yield the tokens done, first 0."""
+        batches = list(_batches(self.tree, threads.count))
+        slot_format = writer.slot_format
+        tokens = torch.from_numpy(self.token_ids.astype(np.int64))
+        encoding = self._encoding(encoder) if encoder else []
+        compressing = (
+            partial(_compressed, compressor, tokens, self.tree, chunks, slot_format)
+            for chunks in batches
+        )
+        # encoding first: the text is searchable as soon as the first chunk is there
+        results = threads.ordered(task for tasks in (encoding, compressing) for task in tasks)
+        vectors = []
+        for done in range(len(encoding)):
+            vectors.append(next(results))
+            on_passages(min((done + 1) * _PASSAGES, len(self.passages)), len(self.passages))
+        writer.put_passages(self.passages, np.concatenate(vectors) if vectors else None)
+        yield 0
+        for chunks, encoded in zip(batches, results, strict=True):
+            for chunk, tensors in zip(chunks, encoded, strict=True):
+                writer.put_encoded(chunk, self._tokens(chunk), tensors)
+            yield self.tree.root(chunks[-1]).end
+
+    def _encoding(self, encoder: SentenceEncoder) -> list[Callable[[], NDArray[np.float16]]]:
+        texts = [self.text[passage.start : passage.end] for passage in self.passages]
+        return [
+            partial(encoder.encode_passages, texts[first : first + _PASSAGES])
+            for first in range(0, len(texts), _PASSAGES)
+        ]
+
+    def _tokens(self, chunk: int) -> ChunkTokens:
+        root = self.tree.root(chunk)
+        span = slice(root.start, root.end)
+        return ChunkTokens(root.start, self.token_ids[span], self.char_spans[span])
+
+
+def _batches(tree: ContextTree, workers: int) -> Iterator[list[int]]:
+    """Chunks that are compressed together; a short document is shared out evenly."""
+    most = max(1, BATCH_TOKENS // tree.geometry.chunk_tokens)
+    size = max(1, min(most, -(-tree.chunks // workers)))
+    for first in range(0, tree.chunks, size):
+        yield list(range(first, min(first + size, tree.chunks)))
+
+
+def _compressed(
+    compressor: Compressor,
+    tokens: Tensor,
+    tree: ContextTree,
+    chunks: Sequence[int],
+    slot_format: str,
+) -> list[EncodedChunk]:
+    with guard_memory("compressing"):
+        found = compressor.compress_stored(tokens, tree, chunks)
+        return [stored_tensors(slots, slot_format) for slots in found]
+
+
+def stored_tensors(slots: ChunkSlots, slot_format: str) -> EncodedChunk:
+    """Name and encode what is stored of a chunk: summaries, ``level<w>.keys`` and ``.values``."""
+    tensors = {SUMMARIES: encode(slots.summaries.float(), "float16")}
+    for level, (keys, values) in slots.levels.items():
+        tensors[f"level{level}.keys"] = encode(keys, slot_format)
+        tensors[f"level{level}.values"] = encode(values, slot_format)
+    return tensors

@@ -1,0 +1,70 @@
+"""Threads that compute while this one reads and writes; results come in the order of the tasks.
+
+Notable choices:
+- One thread of torch in each of several threads, instead of several inside of one product: no
+  thread waits for another at the end of every product, which on a busy machine costs more than the
+  product. The interpreter's lock is free while torch computes.
+- Few tasks are under way at a time, so memory does not depend on how many there are.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from types import TracebackType
+from typing import TypeVar
+
+import torch
+
+_MOST_WORKERS = 16  # beyond, the interpreter's lock is what they wait for
+_AHEAD = 2
+
+T = TypeVar("T")
+
+
+class WorkerThreads:
+    """A pool for one run; a context manager.
+
+    Args:
+        parallel: whether tasks may run at the same time; else they run one by one, beside the
+            caller, with all of torch's threads.
+    """
+
+    def __init__(self, parallel: bool) -> None:
+        threads = torch.get_num_threads()
+        self.count = min(threads, _MOST_WORKERS) if parallel else 1
+        self._threads = threads
+        self._pool = ThreadPoolExecutor(
+            self.count,
+            "sharedcli",
+            initializer=torch.set_num_threads,
+            initargs=(threads // self.count,),
+        )
+
+    def __enter__(self) -> WorkerThreads:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(self._threads)  # of threads that are started from now on
+
+    def ordered(self, tasks: Iterable[Callable[[], T]]) -> Iterator[T]:
+        """Run ``tasks`` and yield their results in order; the first that raises ends it."""
+        under_way: deque[Future[T]] = deque()
+        try:
+            for task in tasks:
+                under_way.append(self._pool.submit(task))
+                if len(under_way) > _AHEAD * self.count:
+                    yield under_way.popleft().result()
+            while under_way:
+                yield under_way.popleft().result()
+        finally:
+            for future in under_way:
+                future.cancel()
+            wait(under_way)

@@ -1,0 +1,267 @@
+"""The compressor's layers for indexing: its updates merged into the weights, steps fused.
+
+The hooks of ``lora.py`` serve training and two roles in one pass; for reading whole libraries they
+cost more than the weights they change. Here the lowest layers are laid out once as plain matrices:
+low-rank updates and the weights of the norms are folded in (in float32, rounded once), queries,
+keys and values are one product, and on processors that multiply bfloat16 the activation, the gate
+and the residual are computed inside the products' kernels.
+
+What comes out is what ``SharedLLM.encode`` gives, but for rounding: equal in float64, and in
+bfloat16 no further from float32 than the hooks are. Trees name which of the two made them
+(``TreeIdentity.compressor``). Keys are taken before their rotation, so none has to be taken back;
+the last layer ends at its keys and values.
+
+An object keeps no state between calls: several threads may use it at once.
+
+Shapes: N tokens of a batch in a row, B sequences of T tokens, H heads, K key/value heads, D head
+size, E hidden size, S kept tokens, M layers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sharedcli.model.devices import cpu_has_bfloat16
+from sharedcli.model.lora import FullRank, LowRank
+from sharedcli.model.sharedllm import Encoded, SharedLLM, check_window
+
+_LAYERS = ("LlamaDecoderLayer", "MistralDecoderLayer", "Qwen2DecoderLayer", "Qwen3DecoderLayer")
+_PRODUCTS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+
+def is_mergeable(model: SharedLLM) -> bool:
+    """Whether the lowest layers are of a kind that is known here, with weights that are not packed.
+
+    Everything else is read through the hooks.
+    """
+    layers = list(model.base.model.layers)[: model.injected_layers]
+    return bool(layers) and all(_is_known(layer) for layer in layers)
+
+
+def _is_known(layer: nn.Module) -> bool:
+    kind = type(layer)
+    if not kind.__module__.startswith("transformers.") or kind.__name__ not in _LAYERS:
+        return False
+    mlp: Any = layer.get_submodule("mlp")
+    products = [_product(layer, name) for name in _PRODUCTS]
+    # transformers has a class of its own for it, and torch another
+    silu = type(mlp.act_fn).__name__ in ("SiLU", "SiLUActivation")
+    return silu and all(type(product) is nn.Linear for product in products)
+
+
+def _product(layer: nn.Module, name: str) -> Any:
+    part = "mlp" if name in ("gate_proj", "up_proj", "down_proj") else "self_attn"
+    return layer.get_submodule(f"{part}.{name}")
+
+
+class MergedLayers:
+    """The lowest M layers of a ``SharedLLM`` as its compressor reads them; a copy of the weights.
+
+    The model's adapter must not change afterwards. Only for models that ``is_mergeable`` accepts.
+    """
+
+    def __init__(self, model: SharedLLM) -> None:
+        self._model = model
+        self._backbone = model.base.model
+        layers = self._backbone.layers
+        with torch.inference_mode():
+            last = model.injected_layers - 1
+            self._layers = [
+                _Layer(model, layers[index], index, whole=index < last) for index in range(last + 1)
+            ]
+
+    @torch.inference_mode()
+    def encode(self, tokens: Tensor, kept: Tensor | None = None) -> Encoded:
+        """Run the compressor over ``tokens`` [B, T], each sequence from position 0.
+
+        Args:
+            tokens: sequences of equal length.
+            kept: offsets [S] of the tokens whose keys and values are wanted; None for all.
+
+        Returns:
+            keys and values [M, B, K, S, D], states [B, T, E] after ``summary_layer`` layers.
+        """
+        model = self._model
+        check_window(model.base, len(self._layers), tokens.shape[1])
+        tokens = tokens.to(model.device)
+        batch, length = tokens.shape
+        states = summary = self._backbone.embed_tokens(tokens).flatten(0, 1)
+        angles = self._angles(states, length)
+        keys, values = [], []
+        for index, layer in enumerate(self._layers):
+            states, key, value = layer(states, angles, batch)
+            if kept is not None:
+                key, value = key.index_select(1, kept), value.index_select(1, kept)
+            keys.append(key.transpose(1, 2))
+            values.append(value.transpose(1, 2))
+            if index + 1 == model.config.summary_layer:
+                summary = states
+        found = torch.stack(keys)
+        if (scaling := model.rotary.scaling) != 1:  # as if it had been rotated and taken back
+            found = found * scaling
+        return Encoded(found, torch.stack(values), summary.unflatten(0, (batch, length)))
+
+    def _angles(self, states: Tensor, length: int) -> tuple[Tensor, Tensor]:
+        """Cosine and signed sine [T, 1, D]: x cos + (halves of x swapped) sin is the rotation."""
+        positions = torch.arange(length, device=states.device)[None]
+        cosine, sine = self._backbone.rotary_emb(states, positions)
+        first, second = sine[0].chunk(2, dim=-1)
+        return cosine[0][:, None], torch.cat((-first, second), dim=-1)[:, None]
+
+
+class _Layer:
+    """One decoder layer. ``whole``: it also makes the states for a layer above it."""
+
+    def __init__(self, model: SharedLLM, layer: Any, index: int, *, whole: bool) -> None:
+        attention = layer.self_attn
+        self._head_dim = int(attention.head_dim)
+        self._scale = float(attention.scaling)
+        self._eps = float(layer.input_layernorm.variance_epsilon)
+        self._query_norm = getattr(attention, "q_norm", None)
+        self._key_norm = getattr(attention, "k_norm", None)
+        # the summary layer's states are wanted even if no slots are above it
+        self._whole = whole or index < model.config.summary_layer
+        updates = model.adapter.compressor.updates
+
+        def merged(norm: Any, *names: str) -> _Product:
+            update = [updates[key] if (key := f"{index}_{n}") in updates else None for n in names]
+            linears = [_product(layer, name) for name in names]
+            return _Product(linears, update, None if norm is None else norm.weight)
+
+        self._heads = tuple(
+            _product(layer, name).out_features // self._head_dim
+            for name in ("q_proj", "k_proj", "v_proj")
+        )
+        self._qkv = merged(layer.input_layernorm, "q_proj", "k_proj", "v_proj")
+        if self._whole:
+            self._out = merged(None, "o_proj")
+            self._gate = merged(layer.post_attention_layernorm, "gate_proj")
+            self._up = merged(layer.post_attention_layernorm, "up_proj")
+            self._down = merged(None, "down_proj")
+
+    def __call__(
+        self, states: Tensor, angles: tuple[Tensor, Tensor], batch: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """States [N, E] to the next states, and unrotated keys and values [B, T, K, D]."""
+        joined = self._qkv(_normalised(states, self._eps))
+        joined = joined.view(batch, -1, sum(self._heads), self._head_dim)
+        heads, kv_heads, _ = self._heads
+        value = joined[:, :, heads + kv_heads :]
+        if self._query_norm is not None and self._key_norm is not None:
+            query, key, _ = joined.split(self._heads, dim=2)
+            query, key = self._query_norm(query), self._key_norm(key)
+            turning = torch.cat((query, key), dim=2)
+        else:
+            turning = joined[:, :, : heads + kv_heads]
+        key = turning[:, :, heads:]
+        if self._whole:
+            rotated = _rotated(turning, angles).transpose(1, 2)
+            read = functional.scaled_dot_product_attention(
+                rotated[:, :heads],
+                rotated[:, heads:],
+                value.transpose(1, 2),
+                is_causal=True,
+                scale=self._scale,
+                enable_gqa=heads != kv_heads,
+            )
+            states = self._out.plus(read.transpose(1, 2).reshape(len(states), -1), states)
+            normalised = _normalised(states, self._eps)
+            gated = self._up.times(normalised, self._gate.silu(normalised))
+            states = self._down.plus(gated, states)
+        return states, key, value
+
+
+class _Product:
+    """``x W^T + b`` of one or several linear layers at once, and what is computed with it.
+
+    ``norm`` [in] scales the inputs, and is folded into W like the updates.
+    """
+
+    def __init__(self, linears: list[nn.Linear], updates: list[Any], norm: Tensor | None) -> None:
+        weights = [
+            _merged_weight(one, update) for one, update in zip(linears, updates, strict=True)
+        ]
+        weight = torch.cat(weights)
+        if norm is not None:
+            weight = weight * norm.to(weight.dtype)
+        weight = weight.to(linears[0].weight.dtype)
+        biases = [
+            one.weight.new_zeros(one.out_features) if one.bias is None else one.bias
+            for one in linears
+        ]
+        self._bias = torch.cat(biases) if any(one.bias is not None for one in linears) else None
+        self._packed = _has_fused_products(weight)
+        self._weight = torch.ops.mkldnn._reorder_linear_weight(weight) if self._packed else weight
+
+    def __call__(self, states: Tensor) -> Tensor:
+        if self._packed:
+            return self._fused(states, "none")
+        return functional.linear(states, self._weight, self._bias)
+
+    def silu(self, states: Tensor) -> Tensor:
+        """silu(x W^T + b)."""
+        if self._packed:
+            return self._fused(states, "swish")
+        return functional.silu(self(states))
+
+    def times(self, states: Tensor, other: Tensor) -> Tensor:
+        """(x W^T + b) * other."""
+        if self._packed:
+            return self._with(states, other, "mul")
+        return self(states) * other
+
+    def plus(self, states: Tensor, other: Tensor) -> Tensor:
+        """X W^T + b + other."""
+        if self._packed:
+            return self._with(states, other, "add")
+        return self(states) + other
+
+    def _fused(self, states: Tensor, then: str) -> Tensor:
+        run = torch.ops.mkldnn._linear_pointwise
+        return run(states, self._weight, self._bias, then, [], "")  # type: ignore[no-any-return]
+
+    def _with(self, states: Tensor, other: Tensor, then: str) -> Tensor:
+        run = torch.ops.mkldnn._linear_pointwise.binary
+        return run(states, other, self._weight, self._bias, then)  # type: ignore[no-any-return]
+
+
+def _merged_weight(linear: nn.Linear, update: Any) -> Tensor:
+    """The layer's weight with its update, in float32 (float64 stays)."""
+    exact = torch.promote_types(torch.float32, linear.weight.dtype)
+    weight = linear.weight.to(exact)
+    if isinstance(update, LowRank):
+        return weight + update.scale * (update.up.to(exact) @ update.down.to(exact))
+    if isinstance(update, FullRank):
+        return weight + update.weight.to(exact)
+    return weight
+
+
+def _has_fused_products(weight: Tensor) -> bool:
+    """Whether torch's own kernels for its compiler, which are not public, serve this weight."""
+    if weight.device.type != "cpu" or weight.dtype != torch.bfloat16 or not cpu_has_bfloat16():
+        return False
+    return hasattr(torch.ops.mkldnn, "_linear_pointwise")
+
+
+def _normalised(states: Tensor, eps: float) -> Tensor:
+    """RMSNorm of [N, E] without its weight, computed in float32 or more."""
+    exact = torch.promote_types(torch.float32, states.dtype)
+    length = torch.linalg.vector_norm(states, dim=-1, dtype=exact)
+    square = length * length / states.shape[-1]
+    if states.device.type != "cpu":
+        return (states * torch.rsqrt(square + eps)[:, None]).to(states.dtype)
+    # A normalisation of "channels" with given statistics is the one kernel that multiplies rows by
+    # float32 numbers without a float32 copy: (x - 0) / sqrt(square + eps).
+    none = torch.zeros_like(square)
+    return functional.batch_norm(states[None], none, square, eps=eps)[0]
+
+
+def _rotated(states: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
+    """Rotate [B, T, heads, D] to their places (half-split layout)."""
+    cosine, sine = angles
+    first, second = states.chunk(2, dim=-1)
+    return torch.addcmul(states * cosine, torch.cat((second, first), dim=-1), sine)
