@@ -154,7 +154,7 @@ def _rest(source: str, reason: str) -> str:
 
 
 def estimated(found: Estimate | None) -> str:
-    """What indexing will take: "about 12,345 tokens · 3.4 MB · 2 min 05 s"."""
+    """What indexing will take: "about 12,345 tokens · 3.4 MB · 2 min 05 s · 900 MB of memory"."""
     if found is None:
         return ""
     parts = [f"about {plural(found.tokens, 'token')}"]
@@ -162,4 +162,6 @@ def estimated(found: Estimate | None) -> str:
         parts.append(size(found.bytes))
     if found.seconds is not None:
         parts.append(duration(found.seconds))
+    if found.memory is not None:
+        parts.append(f"{size(found.memory)} of memory")
     return " · ".join(parts)

@@ -9,10 +9,10 @@ What computes runs in ``WorkerThreads``; the caller's thread hashes, writes and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from sharedcli.model.devices import guard_memory
 from sharedcli.store.quantize import Encoded, encode
-from sharedcli.store.records import Passage
 from sharedcli.store.spans import ChunkTokens
 from sharedcli.store.writer import SUMMARIES, DocumentWriter
 from sharedcli.tree.context_tree import ContextTree
@@ -28,6 +27,7 @@ from sharedcli.tree.context_tree import ContextTree
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from sharedcli.engine.ahead import CutDocument
     from sharedcli.engine.threads import WorkerThreads
     from sharedcli.model.compressor import ChunkSlots, Compressor
     from sharedcli.retrieve.embedding import SentenceEncoder
@@ -41,67 +41,51 @@ _PASSAGES = 16  # encoded at a time
 EncodedChunk = dict[str, Encoded]
 
 
-@dataclass(frozen=True)
-class DocumentWork:
-    """A document that is cut and tokenised.
-
-    Attributes:
-        text: of the document.
-        passages: spans of the text.
-        token_ids, char_spans: int32 [T] and [T, 2].
-        tree: over the tokens.
-    """
-
-    text: str
-    passages: Sequence[Passage]
-    token_ids: NDArray[np.int32]
-    char_spans: NDArray[np.int32]
-    tree: ContextTree
-
-    def write(
-        self,
-        writer: DocumentWriter,
-        threads: WorkerThreads,
-        compressor: Compressor,
-        encoder: SentenceEncoder | None,
-        on_passages: Callable[[int, int], None],
-    ) -> Iterator[int]:
-        """Put passages and chunks into ``writer``; yield the tokens done, first 0."""
-        batches = list(_batches(self.tree, threads.count))
-        slot_format = writer.slot_format
-        tokens = torch.from_numpy(self.token_ids.astype(np.int64))
-        encoding = self._encoding(encoder) if encoder else []
-        compressing = (
-            partial(_compressed, compressor, tokens, self.tree, chunks, slot_format)
-            for chunks in batches
-        )
-        # encoding first: the text is searchable as soon as the first chunk is there
-        results = threads.ordered(task for tasks in (encoding, compressing) for task in tasks)
-        vectors = []
-        for done in range(len(encoding)):
-            vectors.append(next(results))
-            on_passages(min((done + 1) * _PASSAGES, len(self.passages)), len(self.passages))
-        writer.put_passages(self.passages, np.concatenate(vectors) if vectors else None)
-        yield 0
-        for chunks, encoded in zip(batches, results, strict=True):
-            for chunk, tensors in zip(chunks, encoded, strict=True):
-                writer.put_encoded(chunk, self._tokens(chunk), tensors)
-            yield self.tree.root(chunks[-1]).end
-
-    def _encoding(self, encoder: SentenceEncoder) -> list[Callable[[], NDArray[np.float16]]]:
-        texts = [self.text[passage.start : passage.end] for passage in self.passages]
-        return [
-            partial(encoder.encode_passages, texts[first : first + _PASSAGES])
-            for first in range(0, len(texts), _PASSAGES)
-        ]
-
-    def _tokens(self, chunk: int) -> ChunkTokens:
-        root = self.tree.root(chunk)
-        span = slice(root.start, root.end)
-        return ChunkTokens(root.start, self.token_ids[span], self.char_spans[span])
+def write_document(
+    writer: DocumentWriter,
+    cut: CutDocument,
+    tree: ContextTree,
+    *,
+    threads: WorkerThreads,
+    compressor: Compressor,
+    encoder: SentenceEncoder | None,
+    on_passages: Callable[[int, int], None],
+) -> Generator[int, None, None]:
+    """Put a document's passages and chunks into ``writer``; yield the tokens done, first 0."""
+    chosen = list(batches(tree, threads.count))
+    tokens = torch.from_numpy(cut.token_ids.astype(np.int64))
+    encoding = _encoding(cut, encoder) if encoder else []
+    compressing = (
+        partial(_compressed, compressor, tokens, tree, chunks, writer.slot_format)
+        for chunks in chosen
+    )
+    tasks: Iterator[Callable[[], Any]] = chain(encoding, compressing)
+    results = threads.ordered(tasks)
+    vectors: list[NDArray[np.float16]] = []
+    for done in range(len(encoding)):
+        vectors.append(next(results))
+        on_passages(min((done + 1) * _PASSAGES, len(cut.passages)), len(cut.passages))
+    writer.put_passages(cut.passages, np.concatenate(vectors) if vectors else None)
+    yield 0
+    for chunks, encoded in zip(chosen, results, strict=True):
+        for chunk, tensors in zip(chunks, encoded, strict=True):
+            root = tree.root(chunk)
+            ids, spans = cut.token_ids[root.start : root.end], cut.char_spans[root.start : root.end]
+            writer.put_encoded(chunk, ChunkTokens(root.start, ids, spans), tensors)
+        yield tree.root(chunks[-1]).end
 
 
-def _batches(tree: ContextTree, workers: int) -> Iterator[list[int]]:
+def _encoding(
+    cut: CutDocument, encoder: SentenceEncoder
+) -> list[Callable[[], NDArray[np.float16]]]:
+    texts = [cut.document.text[passage.start : passage.end] for passage in cut.passages]
+    return [
+        partial(encoder.encode_passages, texts[first : first + _PASSAGES])
+        for first in range(0, len(texts), _PASSAGES)
+    ]
+
+
+def batches(tree: ContextTree, workers: int) -> Iterator[list[int]]:
     """Chunks that are compressed together; a short document is shared out evenly."""
     most = max(1, BATCH_TOKENS // tree.geometry.chunk_tokens)
     size = max(1, min(most, -(-tree.chunks // workers)))

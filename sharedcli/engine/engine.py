@@ -88,11 +88,18 @@ class Engine:
     def model(self) -> LoadedModel:
         """Return the model, loading it at the first call."""
         if self._model is None:
+            from sharedcli.model.lean_import import import_transformers
+
+            import_transformers()  # before anything else does, and brings the compiler with it
             from sharedcli.engine.loading import load_model
 
             self._before_load = fingerprint(self.settings)
             self._model = load_model(self.settings, self._on_step)
         return self._model
+
+    def _load(self) -> None:
+        self.model()
+        self.encoder()
 
     def encoder(self) -> SentenceEncoder | None:
         """Return the sentence encoder; None, once noted, if it cannot be had."""
@@ -157,6 +164,8 @@ class Engine:
             self.encoder,
             self.identity,
             on_progress=on_progress,
+            # what is remembered was loaded here before: nothing has to be fetched
+            preload=self._load if recall(self.settings) is not None else None,
         )
         yield from indexer.run(paths, force=force, prune=prune, filters=filters)
 
@@ -210,9 +219,9 @@ class Engine:
             raise NoStoreError(
                 f"the store {self.settings.store} holds no documents; run `sharedcli index FILE`"
             )
+        model, encoder, identity = self.model(), self.encoder(), self.identity()
         from sharedcli.engine.asking import Asker
 
-        model, encoder, identity = self.model(), self.encoder(), self.identity()
         for record in records:
             self.store().check_identity(record, identity)
         asker = Asker(self.store(), self.settings, model, encoder)

@@ -61,11 +61,15 @@ class IndexCounts:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What indexing will take; None where nothing was ever measured on this machine."""
+    """What indexing will take; None where nothing was ever measured on this machine.
+
+    ``bytes`` are of the store, ``memory`` is the process's at its peak.
+    """
 
     tokens: int = 0
     bytes: int | None = None
     seconds: float | None = None
+    memory: int | None = None
 
 
 @dataclass(frozen=True)

@@ -12,22 +12,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sharedcli.engine.ahead import CutDocument, ReadAhead, cut
 from sharedcli.engine.events import COUNTED, IndexCounts, IndexEvent, OnProgress
 from sharedcli.engine.filters import Filters, find
+from sharedcli.engine.peak import peak_bytes
 from sharedcli.engine.remembered import Rates, remember_rates
 from sharedcli.engine.syncing import Comparison, missing, new_title
 from sharedcli.errors import DocumentError, NoTextError, SharedCLIError, UnreadableError
 from sharedcli.ingest.discover import STDIN, FoundFile
-from sharedcli.ingest.document import Document
 from sharedcli.ingest.presence import is_gone, lies_in
-from sharedcli.ingest.reader import DocumentReader
-from sharedcli.retrieve.passages import cut_passages
 from sharedcli.store.identity import TreeIdentity
 from sharedcli.store.records import DocumentRecord
 from sharedcli.store.store import Store
@@ -40,12 +40,16 @@ if TYPE_CHECKING:
     from sharedcli.settings import Settings
 
 
+_SLOW_BYTES = 1_000_000  # a file of which the models are loaded while it is read
+
+
 @dataclass
 class _Work:
     """What went into the documents of a run, without loading models: for later estimates."""
 
     seconds: float = 0.0
     characters: int = 0
+    longest: int = 0
 
 
 class Indexer:
@@ -58,6 +62,8 @@ class Indexer:
         encoder: called when the first file needs the sentence encoder; None if there is none.
         identity: who makes the trees; may be remembered before the model is loaded.
         on_progress: told pages read and passages encoded.
+        preload: loads the models, may be called in another thread; None if that may take long or
+            ask for something.
     """
 
     def __init__(
@@ -69,8 +75,10 @@ class Indexer:
         identity: Callable[[], TreeIdentity],
         *,
         on_progress: OnProgress | None = None,
+        preload: Callable[[], object] | None = None,
     ) -> None:
         self._store = store
+        self._preload = preload
         self._settings = settings
         self._model = model
         self._encoder = encoder
@@ -96,11 +104,11 @@ class Indexer:
         Raises whatever concerns the whole run: a locked store, a missing model, a full disk.
         """
         comparison = Comparison(self._store, self._known_identity, force=force)
-        with ExitStack() as self._open, DocumentReader() as reader:
+        with ExitStack() as self._open, ReadAhead() as ahead:
             files = find(paths, filters)
             yield IndexEvent("found", total=len(files))
-            for found in files:
-                for event in self._file(reader, comparison, found):
+            for found, following in zip_longest(files, files[1:]):
+                for event in self._file(ahead, comparison, found, following):
                     self._count(event)
                     yield event
         self._store.touch(self._touched)
@@ -111,7 +119,11 @@ class Indexer:
         yield IndexEvent("done", counts=self._counts)
 
     def _file(
-        self, reader: DocumentReader, comparison: Comparison, found: FoundFile
+        self,
+        ahead: ReadAhead,
+        comparison: Comparison,
+        found: FoundFile,
+        following: FoundFile | None,
     ) -> Iterator[IndexEvent]:
         started = time.monotonic()
         if found.problem is not None:
@@ -131,13 +143,27 @@ class Indexer:
             yield self._renamed(known, found, mtime_ns)
             return
         yield IndexEvent("reading", found.source)
+        if found.size >= _SLOW_BYTES and self._preload is not None:
+            ahead.aside(self._preload)
+            self._preload = None
         try:
-            document = reader.read(found.path, on_page=partial(self._on_progress, "pages"))
+            read = ahead.read(found.path, partial(self._on_progress, "pages"))
         except DocumentError as error:
             yield self._failed(found.source, str(error))
             return
+        yield IndexEvent("loading", found.source)
+        tokenizer = self._model().base.tokenizer
+        work = read if isinstance(read, CutDocument) else cut(read, tokenizer)
+        if following is not None and self._is_wanted(comparison, following):
+            ahead.begin(following.path, tokenizer)
         file = replace(found, mtime_ns=mtime_ns)
-        yield from self._index(document, file, known, started)
+        yield from self._index(work, file, known, started)
+
+    def _is_wanted(self, comparison: Comparison, found: FoundFile) -> bool:
+        """Whether a file will probably be read; it is compared again when its turn comes."""
+        if found.problem is not None or found.source == STDIN:
+            return False
+        return comparison.of(found).kind in ("new", "changed")
 
     def _renamed(self, known: DocumentRecord, found: FoundFile, mtime_ns: int) -> IndexEvent:
         source = found.source
@@ -198,37 +224,38 @@ class Indexer:
                 counts.tokens / work.seconds,
                 counts.stored_bytes / counts.tokens,
                 work.characters / counts.tokens,
+                peak_bytes() or 0,
+                work.longest,
             )
             remember_rates(self._settings, self._identity(), rates)
 
     def _index(
-        self,
-        document: Document,
-        found: FoundFile,
-        known: DocumentRecord | None,
-        started: float,
+        self, cut: CutDocument, found: FoundFile, known: DocumentRecord | None, started: float
     ) -> Iterator[IndexEvent]:
-        from sharedcli.engine.compressing import DocumentWork
-        from sharedcli.model.tokens import tokenize_text
+        from sharedcli.engine.compressing import write_document
 
-        source = document.source
-        yield IndexEvent("loading", source)
+        document, source = cut.document, cut.document.source
         model, encoder, identity = self._model(), self._encoder(), self._real_identity()
         loaded = time.monotonic()
-        token_ids, char_spans = tokenize_text(model.base.tokenizer, document.text)
-        tree = ContextTree(len(token_ids), model.geometry(self._settings))
+        tree = ContextTree(len(cut.token_ids), model.geometry(self._settings))
         if not tree.tokens:
             yield self._failed(source, str(NoTextError(f"{source}: there is no text in it")))
             return
-        passages = cut_passages(document)
         writer = self._store.writer(
             document, identity, file_size=found.size, mtime_ns=found.mtime_ns
         )
+        steps = write_document(
+            writer,
+            cut,
+            tree,
+            threads=self._threads(model),
+            compressor=model.indexer,
+            encoder=encoder,
+            on_passages=partial(self._on_progress, "passages"),
+        )
         try:
-            with writer:
-                work = DocumentWork(document.text, passages, token_ids, char_spans, tree)
-                told = partial(self._on_progress, "passages")
-                for done in work.write(writer, self._threads(model), model.indexer, encoder, told):
+            with writer, closing(steps):
+                for done in steps:
                     yield IndexEvent("compressing", source, done, tree.tokens)
                 record = writer.commit()
         except UnreadableError as error:
@@ -236,6 +263,7 @@ class Indexer:
             return
         self._work.seconds += time.monotonic() - loaded
         self._work.characters += len(document.text)
+        self._work.longest = max(self._work.longest, tree.tokens)
         yield IndexEvent(
             "indexed",
             source,

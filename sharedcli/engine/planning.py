@@ -1,8 +1,8 @@
 """``index --dry-run``: what a run would do, and what it would take; nothing is written.
 
 Documents are read, because only their text tells how many tokens they have; no model is loaded.
-Tokens are estimated from characters. Bytes and seconds follow from what the last run on this
-machine measured, and are unknown before the first.
+Tokens are estimated from characters. Bytes, seconds and memory follow from what the last run on
+this machine measured, and are unknown before the first.
 """
 
 from __future__ import annotations
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 CHARACTERS_PER_TOKEN = 4.0
 """Of English text, where nothing was measured yet."""
+
+MEMORY_PER_TOKEN = 100
+"""Bytes of memory per token of a document: its text, tokens with their places, and vectors. All
+else that indexing holds is the same for any document."""
 
 
 class Planner:
@@ -122,8 +126,12 @@ def estimate(characters: int, rates: Rates | None) -> Estimate:
     if rates is None:
         return Estimate(round(characters / CHARACTERS_PER_TOKEN))
     tokens = round(characters / rates.characters_per_token)
+    grown = MEMORY_PER_TOKEN * (tokens - rates.longest)
     return Estimate(
-        tokens, round(tokens * rates.bytes_per_token), round(tokens / rates.tokens_per_second, 1)
+        tokens,
+        round(tokens * rates.bytes_per_token),
+        round(tokens / rates.tokens_per_second, 1),
+        round(max(rates.peak_bytes, rates.peak_bytes + grown)) or None,
     )
 
 
@@ -133,4 +141,7 @@ def _added(one: Estimate, other: Estimate) -> Estimate:
         return Estimate(tokens)
     assert one.bytes is not None and other.bytes is not None
     assert one.seconds is not None and other.seconds is not None
-    return Estimate(tokens, one.bytes + other.bytes, round(one.seconds + other.seconds, 1))
+    # one document after the other: the largest counts
+    memory = max(one.memory or 0, other.memory or 0) or None
+    seconds = round(one.seconds + other.seconds, 1)
+    return Estimate(tokens, one.bytes + other.bytes, seconds, memory)

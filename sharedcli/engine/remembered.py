@@ -109,21 +109,30 @@ def remember(settings: Settings, before: Fingerprint | None, identity: TreeIdent
 
 @dataclass(frozen=True)
 class Rates:
-    """What indexing took on this machine: tokens a second, and stored bytes and text per token."""
+    """What indexing took on this machine.
+
+    Attributes:
+        tokens_per_second, bytes_per_token, characters_per_token: tokens read, bytes stored, text.
+        peak_bytes: memory of the process at its peak; 0 if the system does not tell.
+        longest: tokens of the run's longest document.
+    """
 
     tokens_per_second: float
     bytes_per_token: float
     characters_per_token: float
+    peak_bytes: float = 0.0
+    longest: float = 0.0
 
 
 def recall_rates(settings: Settings, identity: TreeIdentity) -> Rates | None:
     """Return what the last run with this identity measured."""
     note = _read(_rates_note(settings, identity))
     try:
-        rates = Rates(**{name: float(note[name]) for name in Rates.__dataclass_fields__})
+        rates = Rates(**{name: float(note[name]) for name in note})
     except (KeyError, TypeError, ValueError):
         return None
-    return rates if all(value > 0 for value in asdict(rates).values()) else None
+    known = rates.tokens_per_second, rates.bytes_per_token, rates.characters_per_token
+    return rates if min(known) > 0 and min(rates.peak_bytes, rates.longest) >= 0 else None
 
 
 def remember_rates(settings: Settings, identity: TreeIdentity, rates: Rates) -> None:

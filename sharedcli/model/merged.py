@@ -189,7 +189,7 @@ class _Product:
         if norm is not None:
             weight = weight * norm.to(weight.dtype)
         weight = weight.to(linears[0].weight.dtype)
-        biases = [
+        biases: list[Tensor] = [
             one.weight.new_zeros(one.out_features) if one.bias is None else one.bias
             for one in linears
         ]

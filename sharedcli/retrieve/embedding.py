@@ -19,10 +19,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file
 
+from sharedcli.errors import CorruptionError
 from sharedcli.model.devices import guard_memory, resolve_device, resolve_dtype
 from sharedcli.model.fetch import OnStep
 from sharedcli.model.folders import read_manifest, verify_folder
+from sharedcli.model.lean_import import import_transformers
 from sharedcli.model.quiet import quiet_transformers
 from sharedcli.retrieve.encoder_files import fetch_encoder, ignore_step
 from sharedcli.retrieve.passages import WINDOWS, cut_windows
@@ -146,21 +149,38 @@ def load_encoder(
 
 
 def read_encoder(folder: Path, *, device: str = "auto", dtype: str = "auto") -> SentenceEncoder:
-    """Load an encoder from a folder with config.json, model.safetensors and tokenizer.json."""
+    """Load an encoder from a folder with config.json, model.safetensors and tokenizer.json.
+
+    Without the general loader, for the reasons given in ``sharedcli.model.direct``.
+
+    Raises:
+        CorruptionError: tensors are missing, or there are others than the model has.
+    """
+    import_transformers()
     from tokenizers import Tokenizer
-    from transformers import BertModel
+    from transformers import BertConfig, BertModel
+    from transformers.initialization import no_init_weights
 
     place = resolve_device(device)
+    number = resolve_dtype(dtype, place)
     with quiet_transformers(), guard_memory("loading the sentence encoder"):
-        model = BertModel.from_pretrained(
-            folder,
-            add_pooling_layer=False,
-            dtype=resolve_dtype(dtype, place),
-            attn_implementation="sdpa",
-            local_files_only=True,
-            use_safetensors=True,
-        )
-        model = model.eval().requires_grad_(False).to(place)
+        config = BertConfig.from_pretrained(folder, local_files_only=True)
+        config._attn_implementation = "sdpa"
+        with no_init_weights():
+            model = BertModel(config, add_pooling_layer=False)
+        tensors = {
+            name: tensor.to(number) if tensor.is_floating_point() else tensor
+            for name, tensor in load_file(folder / "model.safetensors").items()
+            if not name.startswith("pooler.")
+        }
+        result = model.load_state_dict(tensors, strict=False, assign=True)
+        wrong = {*result.missing_keys, *result.unexpected_keys} - {"embeddings.position_ids"}
+        if wrong:
+            raise CorruptionError(
+                f"{folder} does not hold the sentence encoder (tensor {min(wrong)}); delete that "
+                "folder and give the command again"
+            )
+        model = model.eval().requires_grad_(False).to(place, number)
     return SentenceEncoder(model, Tokenizer.from_file(str(folder / "tokenizer.json")), place)
 
 

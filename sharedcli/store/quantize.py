@@ -55,13 +55,10 @@ def encode(tensor: Tensor, slot_format: str) -> Encoded:
     """
     values = tensor.detach().to("cpu")
     shape = tuple(values.shape)
-    if not bool(torch.isfinite(values).all()):
-        raise SharedCLIError(
-            "the model made slots that are not finite numbers; use another --dtype (float32)"
-        )
     if slot_format in _PLAIN:
         codes = values.to(_PLAIN[slot_format]).contiguous()
         if not bool(torch.isfinite(codes).all()):
+            _check_finite(values)
             raise _too_large(slot_format)
         return Encoded(slot_format, shape, codes)
     if slot_format == "int8":
@@ -125,15 +122,23 @@ def _grouped(values: Tensor) -> Tensor:
 def _quantize(values: Tensor, slot_format: str) -> tuple[Tensor, Tensor]:
     """Return int8 codes of the same shape and float16 scales without the last axis."""
     largest = _LARGEST_CODE[slot_format]
-    exact = values.abs().amax(dim=-1) / largest
+    exact = values.abs().amax(dim=-1) / largest  # not finite if any of the values is not
+    _check_finite(exact)
     scales = exact.to(torch.float16)
     scales = torch.where(scales.float() < exact, _next_float16(scales), scales)
     if not bool(torch.isfinite(scales).all()):
         raise _too_large(slot_format)
     # A vector of zeros has scale 0; dividing by 1 instead keeps its codes zero.
     divisor = torch.where(scales > 0, scales, torch.ones_like(scales)).float()
-    codes = torch.round(values / divisor.unsqueeze(-1)).clamp(-largest, largest)
+    codes = (values / divisor.unsqueeze(-1)).round_().clamp_(-largest, largest)
     return codes.to(torch.int8), scales
+
+
+def _check_finite(values: Tensor) -> None:
+    if not bool(torch.isfinite(values).all()):
+        raise SharedCLIError(
+            "the model made slots that are not finite numbers; use another --dtype (float32)"
+        )
 
 
 def _next_float16(scales: Tensor) -> Tensor:

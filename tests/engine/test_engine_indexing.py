@@ -16,6 +16,7 @@ from sharedcli.engine.engine import Engine
 from sharedcli.engine.opening import stored_tree
 from sharedcli.errors import SharedCLIError
 from sharedcli.settings import Settings
+from sharedcli.store.writer import DocumentWriter
 
 OLD = 1_600_000_000
 
@@ -155,23 +156,29 @@ def test_an_interruption_leaves_no_half_document_and_the_next_run_goes_on(
     engine: Engine, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compressing, "BATCH_TOKENS", 64)
-    real = indexing._compress
+    real = DocumentWriter.put_encoded
     finished = 0
 
-    def compress(model: Any, ids: Any, tree: Any, chunks: Any) -> Any:
+    def put(writer: DocumentWriter, index: int, *rest: Any) -> None:
         nonlocal finished
-        if finished == 1 and chunks == [2]:  # in the middle of the second document
+        if finished == 1 and index == 2:  # in the middle of the second document
             raise Interrupted
-        finished += chunks == [tree.chunks - 1]
-        return real(model, ids, tree, chunks)
+        real(writer, index, *rest)
 
-    monkeypatch.setattr(indexing, "_compress", compress)
+    def commit(writer: DocumentWriter) -> Any:
+        nonlocal finished
+        finished += 1
+        return published(writer)
+
+    published = DocumentWriter.commit
+    monkeypatch.setattr(DocumentWriter, "commit", commit)
+    monkeypatch.setattr(DocumentWriter, "put_encoded", put)
     with pytest.raises(Interrupted):
         run_index(engine, *files.values())
     assert _names(engine) == ["a.txt"]
     assert engine.store().check().clean
     assert engine.ask("What of the fog bell?").found is False
-    monkeypatch.setattr(indexing, "_compress", real)
+    monkeypatch.setattr(DocumentWriter, "put_encoded", real)
     counts = run_index(engine, *files.values())["done"][0].counts
     assert (counts.new, counts.unchanged) == (2, 1)
     assert _names(engine) == ["a.txt", "b.txt", "c.txt"]
@@ -202,7 +209,7 @@ def test_an_unchanged_file_is_not_compressed_again(
     def refuse(*_: Any) -> None:
         raise AssertionError("compressed again")
 
-    monkeypatch.setattr(indexing, "_compress", refuse)
+    monkeypatch.setattr(compressing, "_compressed", refuse)
     counts = run_index(engine, *files.values())["done"][0].counts
     assert (counts.unchanged, counts.new, counts.changed, counts.tokens) == (3, 0, 0, 0)
     assert engine.documents() == before

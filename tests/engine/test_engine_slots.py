@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ import torch
 from engine_samples import BELL, LAMP, run_index
 from torch import Tensor
 
+from sharedcli.engine.compressing import batches
 from sharedcli.engine.engine import Engine
 from sharedcli.engine.loading import LoadedModel
 from sharedcli.engine.opening import stored_tree
 from sharedcli.engine.slots import read_context
+from sharedcli.engine.threads import WorkerThreads
 from sharedcli.model.compressed import CompressedKV
 from sharedcli.model.compressor import assemble
 from sharedcli.model.tokens import tokenize_text
@@ -53,10 +56,12 @@ class Library:
         parts = []
         for doc_id, tree in self.trees.items():
             chosen = [frontier for frontier in frontiers if frontier.doc_id == doc_id]
-            chunks = self.model.compressor.compress_chunks(
-                self.tokens[doc_id], tree, range(tree.chunks)
-            )
-            slots = {one.node: one for chunk in chunks for one in chunk}
+            compress = partial(self.model.indexer.compress_chunks, self.tokens[doc_id], tree)
+            with WorkerThreads(parallel=True) as threads:  # the same batches give the same bits
+                parts_of_it = threads.ordered(
+                    partial(compress, chunks) for chunks in batches(tree, threads.count)
+                )
+                slots = {one.node: one for part in parts_of_it for chunk in part for one in chunk}
             parts.append(assemble([[slots[node] for node in one.nodes] for one in chosen]))
         return CompressedKV.cat(parts)
 

@@ -1,0 +1,104 @@
+"""The next file is read and cut while the one before it is compressed; one file ahead, in a thread.
+
+A file is read in a worker process anyway, and tokenising leaves the interpreter free, so this costs
+the compressor nothing but what the work itself takes. What is wrong with a file is raised when its
+turn comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sharedcli.ingest.document import Document
+from sharedcli.ingest.reader import DocumentReader, OnPage
+from sharedcli.retrieve.passages import cut_passages
+from sharedcli.store.records import Passage
+
+
+@dataclass(frozen=True)
+class CutDocument:
+    """A document with its tokens and passages.
+
+    Attributes:
+        document: as it was read.
+        token_ids, char_spans: int32 [T] and [T, 2].
+        passages: spans of its text.
+    """
+
+    document: Document
+    token_ids: NDArray[np.int32]
+    char_spans: NDArray[np.int32]
+    passages: list[Passage]
+
+
+def cut(document: Document, tokenizer: Any) -> CutDocument:
+    """Tokenise a document and cut its passages."""
+    from sharedcli.model.tokens import tokenize_text
+
+    token_ids, char_spans = tokenize_text(tokenizer, document.text)
+    return CutDocument(document, token_ids, char_spans, cut_passages(document))
+
+
+class ReadAhead:
+    """Reads files in turn, the next one in the background; a context manager."""
+
+    def __init__(self) -> None:
+        self._reader = DocumentReader()
+        self._pool = ThreadPoolExecutor(1, "sharedcli-ahead")
+        self._path: str | Path | None = None
+        self._next: Future[CutDocument] | None = None
+        self._aside: Future[None] | None = None
+
+    def __enter__(self) -> ReadAhead:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._reader.close()  # ends a read that is under way
+        self._pool.shutdown(cancel_futures=True)
+
+    def begin(self, path: str | Path, tokenizer: Any) -> None:
+        """Start to read ``path`` in the background, for the next call of ``read``."""
+        self._path = path
+        self._next = self._pool.submit(lambda: cut(self._reader.read(path), tokenizer))
+
+    def aside(self, task: Callable[[], object]) -> None:
+        """Run ``task`` in the background beside the next ``read``; what it raises is dropped."""
+        self._aside = self._pool.submit(_quietly, task)
+
+    def read(self, path: str | Path, on_page: OnPage) -> Document | CutDocument:
+        """Return what was read ahead, or read ``path`` now.
+
+        Raises:
+            DocumentError: as ``DocumentReader.read``.
+        """
+        ahead, self._next = self._next, None
+        if ahead is not None:
+            if self._path == path:
+                return ahead.result()
+            ahead.exception()  # the reader serves one at a time
+        try:
+            return self._reader.read(path, on_page=on_page)
+        finally:
+            if self._aside is not None:
+                self._aside.result()
+                self._aside = None
+
+
+def _quietly(task: Callable[[], object]) -> None:
+    try:
+        task()
+    except Exception:
+        return

@@ -1,0 +1,151 @@
+"""Merged layers against the hooks: equal in float64, and in bfloat16 as near to the truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from shared_samples import GEOMETRY, attached, greatest, ids, small_base
+from torch import Tensor, nn
+
+from sharedcli.errors import UsageError
+from sharedcli.model.compressor import Compressor
+from sharedcli.model.merged import MergedLayers, is_mergeable
+from sharedcli.model.sharedllm import SharedLLM
+from sharedcli.settings import Settings
+from sharedcli.tree.context_tree import ContextTree
+from sharedcli.tree.geometry import TreeGeometry
+
+FAMILIES = ["Llama", "Mistral", "Qwen2", "Qwen3"]
+
+
+def with_norms(base: Any) -> Any:
+    """``base`` with norms that are not all ones, which would hide that they are folded in."""
+    generator = torch.Generator().manual_seed(4)
+    for name, parameter in base.named_parameters():
+        if "norm" in name:
+            noise = torch.rand(parameter.shape, generator=generator, dtype=parameter.dtype)
+            parameter.data.copy_(0.5 + noise)
+    return base
+
+
+def differences(model: SharedLLM, tokens: Tensor) -> dict[str, float]:
+    found, expected = MergedLayers(model).encode(tokens), model.encode(tokens)
+    assert found.keys.shape == expected.keys.shape
+    return {
+        name: greatest(getattr(found, name), getattr(expected, name))
+        for name in ("keys", "values", "states")
+    }
+
+
+@pytest.mark.parametrize("architecture", FAMILIES)
+@pytest.mark.parametrize("summary_layer", [1, 2])
+def test_it_is_what_the_hooks_compute(architecture: str, summary_layer: int) -> None:
+    tokens = torch.stack([ids(20), ids(20, 1)])
+    options = {"compressor_rank": 2, "summary_layer": summary_layer, "used": True}
+    with attached(with_norms(small_base(architecture)), **options) as model:
+        assert is_mergeable(model)
+        assert max(differences(model, tokens).values()) < 1e-6
+    with attached(with_norms(small_base(architecture)), injected_layers=3, used=True) as plain:
+        assert max(differences(plain, tokens).values()) < 1e-6
+
+
+def test_updates_of_full_rank_are_merged_too() -> None:
+    with attached(small_base(), full_layers=True, used=True) as model:
+        assert max(differences(model, ids(20)[None]).values()) < 1e-6
+
+
+@pytest.mark.parametrize(
+    "scaling",
+    [
+        {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32},
+        {"rope_type": "linear", "factor": 2.0},
+    ],
+)
+def test_scaled_rotations_are_as_if_taken_back(scaling: dict[str, Any]) -> None:
+    base = small_base("Llama", rope_parameters={"rope_theta": 10_000.0, **scaling})
+    with attached(base) as model:
+        assert (model.rotary.scaling != 1) == (scaling["rope_type"] == "yarn")
+        assert max(differences(model, ids(20)[None]).values()) < 1e-6
+
+
+def test_only_the_wanted_tokens_are_kept() -> None:
+    tokens, kept = torch.stack([ids(20), ids(20, 1)]), torch.tensor([3, 7, 19])
+    with attached(small_base(), compressor_rank=2, used=True) as model:
+        merged = MergedLayers(model)
+        some, every = merged.encode(tokens, kept), merged.encode(tokens)
+        assert torch.equal(some.keys, every.keys[..., kept, :])
+        assert torch.equal(some.values, every.values[..., kept, :])
+        assert torch.equal(some.states, every.states)
+
+
+@pytest.mark.parametrize("levels", ["per_node", "nested"])
+@pytest.mark.parametrize("choice", ["first", "last", "mean", "pooled"])
+@pytest.mark.parametrize("tokens", [1, 15, 45])
+def test_what_is_stored_is_what_nodes_are_compressed_to(
+    levels: Any, choice: Any, tokens: int
+) -> None:
+    geometry = TreeGeometry(16, 2, 2, levels, choice)
+    tree, document = ContextTree(tokens, geometry), ids(tokens)
+    chunks = range(tree.chunks)
+    with attached(small_base(), geometry=geometry, compressor_rank=2, used=True) as model:
+        nodes = Compressor(model).compress_chunks(document, tree, chunks)
+        for merged in (None, MergedLayers(model)):
+            stored = Compressor(model, 32, merged).compress_stored(document, tree, chunks)
+            assert len(stored) == tree.chunks
+            for found, expected in zip(stored, nodes, strict=True):
+                deepest = [geometry.depth] if levels == "nested" else [1, 2]
+                assert sorted(found.levels) == [
+                    level for level in deepest if any(one.node.level == level for one in expected)
+                ]
+                for level, (keys, values) in found.levels.items():
+                    same = [one for one in expected if one.node.level == level]
+                    assert greatest(keys, torch.cat([one.keys for one in same], 2)) < 1e-6
+                    assert greatest(values, torch.cat([one.values for one in same], 2)) < 1e-6
+                summaries = torch.stack([one.summary for one in expected])
+                assert greatest(found.summaries, summaries) < 1e-6
+
+
+def test_a_window_that_is_too_short_is_refused() -> None:
+    with attached(small_base("Mistral", sliding_window=8), geometry=GEOMETRY) as model:
+        MergedLayers(model).encode(ids(8)[None])
+        with pytest.raises(UsageError, match="window of 8 tokens only"):
+            MergedLayers(model).encode(ids(9)[None])
+
+
+def test_what_is_not_known_is_read_through_the_hooks() -> None:
+    class Packed(nn.Linear):
+        """Like a layer with quantised weights."""
+
+    with attached(small_base()) as model:
+        assert is_mergeable(model)
+        layer = model.base.model.layers[1]
+        layer.mlp.up_proj.__class__ = Packed
+        assert not is_mergeable(model)
+        layer.mlp.up_proj.__class__ = nn.Linear
+        layer.mlp.act_fn = nn.GELU()
+        assert not is_mergeable(model)
+    with attached(small_base(), injected_layers=0) as nothing:
+        assert not is_mergeable(nothing)
+
+
+@pytest.mark.default_model
+def test_in_bfloat16_it_is_as_near_to_float32_as_the_hooks_are(default_model: Path) -> None:
+    from sharedcli.engine.loading import load_model
+    from sharedcli.model.tokens import tokenize_text
+
+    def load(dtype: str) -> Any:
+        return load_model(Settings(cache=default_model, offline=True, device="cpu", dtype=dtype))
+
+    exact, model = load("float32"), load("bfloat16")
+    text = Path(__file__).read_text("utf-8")
+    tokens = torch.from_numpy(tokenize_text(model.base.tokenizer, text)[0][:512]).long()[None]
+    with torch.inference_mode():
+        truth = exact.shared.encode(tokens)
+        hooks, merged = model.shared.encode(tokens), model.indexer.merged.encode(tokens)
+    for name in ("keys", "values", "states"):
+        want, one, other = (getattr(part, name).float() for part in (truth, hooks, merged))
+        assert float((other - want).norm()) < 1.05 * float((one - want).norm()), name
+        assert float((other - one).norm() / want.norm()) < 0.03, name
