@@ -10,6 +10,7 @@ What computes runs in ``WorkerThreads``; the caller's thread hashes, writes and 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from sharedcli.model.devices import guard_memory
 from sharedcli.store.quantize import Encoded, encode
 from sharedcli.store.spans import ChunkTokens
 from sharedcli.store.writer import SUMMARIES, DocumentWriter
-from sharedcli.tree.context_tree import ContextTree
+from sharedcli.tree.context_tree import ContextTree, Node
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,19 +61,22 @@ def write_document(
         for chunks in chosen
     )
     tasks: Iterator[Callable[[], Any]] = chain(encoding, compressing)
-    results = threads.ordered(tasks)
-    vectors: list[NDArray[np.float16]] = []
-    for done in range(len(encoding)):
-        vectors.append(next(results))
-        on_passages(min((done + 1) * _PASSAGES, len(cut.passages)), len(cut.passages))
-    writer.put_passages(cut.passages, np.concatenate(vectors) if vectors else None)
-    yield 0
-    for chunks, encoded in zip(chosen, results, strict=True):
-        for chunk, tensors in zip(chunks, encoded, strict=True):
-            root = tree.root(chunk)
-            ids, spans = cut.token_ids[root.start : root.end], cut.char_spans[root.start : root.end]
-            writer.put_encoded(chunk, ChunkTokens(root.start, ids, spans), tensors)
-        yield tree.root(chunks[-1]).end
+    with closing(threads.ordered(tasks)) as results:
+        vectors: list[NDArray[np.float16]] = []
+        for done in range(len(encoding)):
+            vectors.append(next(results))
+            on_passages(min((done + 1) * _PASSAGES, len(cut.passages)), len(cut.passages))
+        writer.put_passages(cut.passages, np.concatenate(vectors) if vectors else None)
+        yield 0
+        for chunks, encoded in zip(chosen, results, strict=True):
+            for chunk, tensors in zip(chunks, encoded, strict=True):
+                writer.put_encoded(chunk, _tokens(cut, tree.root(chunk)), tensors)
+            yield tree.root(chunks[-1]).end
+
+
+def _tokens(cut: CutDocument, root: Node) -> ChunkTokens:
+    span = slice(root.start, root.end)
+    return ChunkTokens(root.start, cut.token_ids[span], cut.char_spans[span])
 
 
 def _encoding(

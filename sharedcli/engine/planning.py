@@ -126,12 +126,12 @@ def estimate(characters: int, rates: Rates | None) -> Estimate:
     if rates is None:
         return Estimate(round(characters / CHARACTERS_PER_TOKEN))
     tokens = round(characters / rates.characters_per_token)
-    grown = MEMORY_PER_TOKEN * (tokens - rates.longest)
+    grown = MEMORY_PER_TOKEN * max(0.0, tokens - rates.longest)
     return Estimate(
         tokens,
         round(tokens * rates.bytes_per_token),
         round(tokens / rates.tokens_per_second, 1),
-        round(max(rates.peak_bytes, rates.peak_bytes + grown)) or None,
+        round(rates.peak_bytes + grown) if rates.peak_bytes else None,
     )
 
 

@@ -10,7 +10,7 @@ Notable choices:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from types import TracebackType
 from typing import TypeVar
@@ -54,8 +54,11 @@ class WorkerThreads:
         self._pool.shutdown(cancel_futures=True)
         torch.set_num_threads(self._threads)  # of threads that are started from now on
 
-    def ordered(self, tasks: Iterable[Callable[[], T]]) -> Iterator[T]:
-        """Run ``tasks`` and yield their results in order; the first that raises ends it."""
+    def ordered(self, tasks: Iterable[Callable[[], T]]) -> Generator[T, None, None]:
+        """Run ``tasks`` and yield their results in order; the first that raises ends it.
+
+        To be closed if it is left before its end: then nothing of it runs any more.
+        """
         under_way: deque[Future[T]] = deque()
         try:
             for task in tasks:
@@ -65,6 +68,4 @@ class WorkerThreads:
             while under_way:
                 yield under_way.popleft().result()
         finally:
-            for future in under_way:
-                future.cancel()
-            wait(under_way)
+            wait([future for future in under_way if not future.cancel()])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
@@ -34,7 +35,7 @@ def test_few_tasks_are_under_way() -> None:
         results = threads.ordered(tasks())
         next(results)
         assert len(begun) <= 2 * threads.count + 1
-        results.close()  # type: ignore[attr-defined]
+        results.close()
 
 
 def test_the_first_error_ends_it_and_the_rest_is_dropped() -> None:
@@ -63,8 +64,13 @@ def test_torchs_threads_are_shared_out_and_given_back() -> None:
             assert threads.count * each <= before
             assert parallel or each == before
         assert torch.get_num_threads() == before
-        found: list[int] = []
-        thread = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
-        thread.start()
-        thread.join()
-        assert found == [before]
+        with ThreadPoolExecutor(1) as later:
+            assert later.submit(torch.get_num_threads).result() == before
+
+
+def test_what_is_left_before_its_end_and_closed_late_does_not_hang() -> None:
+    gate = threading.Event()
+    with WorkerThreads(parallel=False) as threads:
+        results = threads.ordered(partial(gate.wait, 0.01) for _ in range(50))
+        next(results)
+    results.close()

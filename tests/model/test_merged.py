@@ -1,4 +1,7 @@
-"""Merged layers against the hooks: equal in float64, and in bfloat16 as near to the truth."""
+"""Merged layers against the hooks: equal in float64, and in bfloat16 as near to the truth.
+
+In float64 as far as that goes: ``transformers`` computes norms and angles in float32.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from shared_samples import GEOMETRY, attached, greatest, ids, small_base
+from shared_samples import GEOMETRY, attached, ids, small_base
 from torch import Tensor, nn
 
 from sharedcli.errors import UsageError
@@ -31,11 +34,16 @@ def with_norms(base: Any) -> Any:
     return base
 
 
+def relative(found: Tensor, expected: Tensor) -> float:
+    """Distance in units of what is expected."""
+    assert found.shape == expected.shape
+    return float((found - expected).norm() / expected.norm())
+
+
 def differences(model: SharedLLM, tokens: Tensor) -> dict[str, float]:
     found, expected = MergedLayers(model).encode(tokens), model.encode(tokens)
-    assert found.keys.shape == expected.keys.shape
     return {
-        name: greatest(getattr(found, name), getattr(expected, name))
+        name: relative(getattr(found, name), getattr(expected, name))
         for name in ("keys", "values", "states")
     }
 
@@ -47,14 +55,14 @@ def test_it_is_what_the_hooks_compute(architecture: str, summary_layer: int) -> 
     options = {"compressor_rank": 2, "summary_layer": summary_layer, "used": True}
     with attached(with_norms(small_base(architecture)), **options) as model:
         assert is_mergeable(model)
-        assert max(differences(model, tokens).values()) < 1e-6
+        assert max(differences(model, tokens).values()) < 1e-5
     with attached(with_norms(small_base(architecture)), injected_layers=3, used=True) as plain:
-        assert max(differences(plain, tokens).values()) < 1e-6
+        assert max(differences(plain, tokens).values()) < 1e-5
 
 
 def test_updates_of_full_rank_are_merged_too() -> None:
     with attached(small_base(), full_layers=True, used=True) as model:
-        assert max(differences(model, ids(20)[None]).values()) < 1e-6
+        assert max(differences(model, ids(20)[None]).values()) < 1e-5
 
 
 @pytest.mark.parametrize(
@@ -68,7 +76,7 @@ def test_scaled_rotations_are_as_if_taken_back(scaling: dict[str, Any]) -> None:
     base = small_base("Llama", rope_parameters={"rope_theta": 10_000.0, **scaling})
     with attached(base) as model:
         assert (model.rotary.scaling != 1) == (scaling["rope_type"] == "yarn")
-        assert max(differences(model, ids(20)[None]).values()) < 1e-6
+        assert max(differences(model, ids(20)[None]).values()) < 1e-5
 
 
 def test_only_the_wanted_tokens_are_kept() -> None:
@@ -102,10 +110,10 @@ def test_what_is_stored_is_what_nodes_are_compressed_to(
                 ]
                 for level, (keys, values) in found.levels.items():
                     same = [one for one in expected if one.node.level == level]
-                    assert greatest(keys, torch.cat([one.keys for one in same], 2)) < 1e-6
-                    assert greatest(values, torch.cat([one.values for one in same], 2)) < 1e-6
+                    assert relative(keys, torch.cat([one.keys for one in same], 2)) < 1e-5
+                    assert relative(values, torch.cat([one.values for one in same], 2)) < 1e-5
                 summaries = torch.stack([one.summary for one in expected])
-                assert greatest(found.summaries, summaries) < 1e-6
+                assert relative(found.summaries, summaries) < 1e-5
 
 
 def test_a_window_that_is_too_short_is_refused() -> None:
