@@ -53,7 +53,7 @@ def write_document(
     on_passages: Callable[[int, int], None],
 ) -> Generator[int, None, None]:
     """Put a document's passages and chunks into ``writer``; yield the tokens done, first 0."""
-    chosen = list(batches(tree, threads.count))
+    chosen = list(batches(tree))
     tokens = torch.from_numpy(cut.token_ids.astype(np.int64))
     encoding = _encoding(cut, encoder) if encoder else []
     compressing = (
@@ -89,10 +89,13 @@ def _encoding(
     ]
 
 
-def batches(tree: ContextTree, workers: int) -> Iterator[list[int]]:
-    """Chunks that are compressed together; a short document is shared out evenly."""
-    most = max(1, BATCH_TOKENS // tree.geometry.chunk_tokens)
-    size = max(1, min(most, -(-tree.chunks // workers)))
+def batches(tree: ContextTree) -> Iterator[list[int]]:
+    """Chunks that are compressed together.
+
+    The same for any number of threads: how many rows a product has may change its last bits, and
+    the same document should give the same bytes.
+    """
+    size = max(1, BATCH_TOKENS // tree.geometry.chunk_tokens)
     for first in range(0, tree.chunks, size):
         yield list(range(first, min(first + size, tree.chunks)))
 

@@ -40,7 +40,7 @@ VECTOR_SIZE = 384
 MAX_TOKENS = 256
 """Word pieces that are read of a text; the model was made for no more."""
 
-_BATCH_TOKENS = 4096
+_BATCH_TOKENS = 1024
 _BATCH_TEXTS = 64
 _BLOCK_TEXTS = 2048  # tokenised at a time
 

@@ -135,6 +135,23 @@ def test_another_passage_encoder(asked: Settings, monkeypatch: pytest.MonkeyPatc
     assert "passage_encoder was 'none'" in refused(asked)
 
 
+def test_another_way_to_apply_the_updates(asked: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "is_mergeable", lambda _model: False)
+    assert "compressor was 'merged', is 'hooks'" in refused(asked)
+
+
+def test_an_identity_from_before_that_choice_keeps_its_digest(asked: Settings) -> None:
+    with Engine(asked) as engine:
+        (record,) = engine.documents()
+        merged = engine.store().identity(record.id)
+    hooks = replace(merged, compressor="hooks")
+    assert "compressor" not in json.loads(hooks.to_json())
+    assert json.loads(merged.to_json())["compressor"] == "merged"
+    assert hooks.digest != merged.digest
+    for one in (hooks, merged):
+        assert identities.TreeIdentity.from_json(one.to_json()) == one
+
+
 def test_another_meaning_of_the_tensors(asked: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     real = loading.LoadedModel.tree_identity
     newer = identities.TREE_FORMAT_VERSION + 1

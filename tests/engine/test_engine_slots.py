@@ -58,9 +58,7 @@ class Library:
             chosen = [frontier for frontier in frontiers if frontier.doc_id == doc_id]
             compress = partial(self.model.indexer.compress_chunks, self.tokens[doc_id], tree)
             with WorkerThreads(parallel=True) as threads:  # the same batches give the same bits
-                parts_of_it = threads.ordered(
-                    partial(compress, chunks) for chunks in batches(tree, threads.count)
-                )
+                parts_of_it = threads.ordered(partial(compress, chunks) for chunks in batches(tree))
                 slots = {one.node: one for part in parts_of_it for chunk in part for one in chunk}
             parts.append(assemble([[slots[node] for node in one.nodes] for one in chosen]))
         return CompressedKV.cat(parts)
