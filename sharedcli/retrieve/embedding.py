@@ -42,6 +42,7 @@ MAX_TOKENS = 256
 
 _BATCH_TOKENS = 1024
 _BATCH_TEXTS = 64
+_LENGTH_STEP = 16
 _BLOCK_TEXTS = 2048  # tokenised at a time
 
 Progress = Callable[[int, int], None]
@@ -106,7 +107,7 @@ class SentenceEncoder:
     @torch.inference_mode()
     def _pooled(self, ids: list[list[int]]) -> NDArray[np.float16]:
         """Mean of the last states over each text's own tokens, normalised: [B, T] to [B, E]."""
-        longest = max(len(i) for i in ids)
+        longest = _padded(max(len(i) for i in ids))
         tokens = torch.zeros(len(ids), longest, dtype=torch.long)
         mask = torch.zeros(len(ids), longest, dtype=torch.long)
         for row, text in enumerate(ids):
@@ -184,13 +185,17 @@ def read_encoder(folder: Path, *, device: str = "auto", dtype: str = "auto") -> 
     return SentenceEncoder(model, Tokenizer.from_file(str(folder / "tokenizer.json")), place)
 
 
+def _padded(length: int) -> int:
+    """Few different lengths: for each shape of a product a kernel is made, and kept."""
+    return -(-length // _LENGTH_STEP) * _LENGTH_STEP
+
+
 def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
     """Group texts of similar length; a batch holds a bounded number of padded tokens."""
     batch: list[int] = []
     for index in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if batch and (
-            (len(batch) + 1) * lengths[index] > _BATCH_TOKENS or len(batch) == _BATCH_TEXTS
-        ):
+        rows = len(batch) + 1
+        if batch and (rows * _padded(lengths[index]) > _BATCH_TOKENS or len(batch) == _BATCH_TEXTS):
             yield batch
             batch = []
         batch.append(index)
