@@ -30,6 +30,7 @@ from sharedcli.model.lora import FullRank, LowRank
 from sharedcli.model.sharedllm import Encoded, SharedLLM, check_window
 
 _LAYERS = ("LlamaDecoderLayer", "MistralDecoderLayer", "Qwen2DecoderLayer", "Qwen3DecoderLayer")
+_KERNELS = ("_linear_pointwise", "_reorder_linear_weight", "_is_mkldnn_bf16_supported")
 _PRODUCTS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
@@ -244,7 +245,10 @@ def _has_fused_products(weight: Tensor) -> bool:
     """Whether torch's own kernels for its compiler, which are not public, serve this weight."""
     if weight.device.type != "cpu" or weight.dtype != torch.bfloat16 or not cpu_has_bfloat16():
         return False
-    return hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    kernels = torch.ops.mkldnn
+    if not all(hasattr(kernels, name) for name in _KERNELS):
+        return False
+    return bool(kernels._is_mkldnn_bf16_supported())
 
 
 def _normalised(states: Tensor, eps: float) -> Tensor:

@@ -14,6 +14,7 @@ from shared_samples import GEOMETRY, attached, ids, small_base
 from torch import Tensor, nn
 
 from sharedcli.errors import UsageError
+from sharedcli.model import merged
 from sharedcli.model.compressor import Compressor
 from sharedcli.model.merged import MergedLayers, is_mergeable
 from sharedcli.model.sharedllm import SharedLLM
@@ -37,7 +38,7 @@ def with_norms(base: Any) -> Any:
 def relative(found: Tensor, expected: Tensor) -> float:
     """Distance in units of what is expected."""
     assert found.shape == expected.shape
-    return float((found - expected).norm() / expected.norm())
+    return float((found - expected).detach().norm() / expected.detach().norm())
 
 
 def differences(model: SharedLLM, tokens: Tensor) -> dict[str, float]:
@@ -82,8 +83,8 @@ def test_scaled_rotations_are_as_if_taken_back(scaling: dict[str, Any]) -> None:
 def test_only_the_wanted_tokens_are_kept() -> None:
     tokens, kept = torch.stack([ids(20), ids(20, 1)]), torch.tensor([3, 7, 19])
     with attached(small_base(), compressor_rank=2, used=True) as model:
-        merged = MergedLayers(model)
-        some, every = merged.encode(tokens, kept), merged.encode(tokens)
+        layers = MergedLayers(model)
+        some, every = layers.encode(tokens, kept), layers.encode(tokens)
         assert torch.equal(some.keys, every.keys[..., kept, :])
         assert torch.equal(some.values, every.values[..., kept, :])
         assert torch.equal(some.states, every.states)
@@ -100,8 +101,8 @@ def test_what_is_stored_is_what_nodes_are_compressed_to(
     chunks = range(tree.chunks)
     with attached(small_base(), geometry=geometry, compressor_rank=2, used=True) as model:
         nodes = Compressor(model).compress_chunks(document, tree, chunks)
-        for merged in (None, MergedLayers(model)):
-            stored = Compressor(model, 32, merged).compress_stored(document, tree, chunks)
+        for layers in (None, MergedLayers(model)):
+            stored = Compressor(model, 32, layers).compress_stored(document, tree, chunks)
             assert len(stored) == tree.chunks
             for found, expected in zip(stored, nodes, strict=True):
                 deepest = [geometry.depth] if levels == "nested" else [1, 2]
@@ -139,6 +140,15 @@ def test_what_is_not_known_is_read_through_the_hooks() -> None:
         assert not is_mergeable(nothing)
 
 
+def test_without_fused_kernels_products_are_plain_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = ids(20)[None]
+    with attached(small_base(dtype=torch.bfloat16)) as model:
+        fast = MergedLayers(model).encode(tokens)
+        monkeypatch.setattr(merged, "_KERNELS", ("no_such_kernel",))
+        plain = MergedLayers(model).encode(tokens)
+    assert relative(fast.values.float(), plain.values.float()) < 0.05
+
+
 @pytest.mark.default_model
 def test_in_bfloat16_it_is_as_near_to_float32_as_the_hooks_are(default_model: Path) -> None:
     from sharedcli.engine.loading import load_model
@@ -152,8 +162,8 @@ def test_in_bfloat16_it_is_as_near_to_float32_as_the_hooks_are(default_model: Pa
     tokens = torch.from_numpy(tokenize_text(model.base.tokenizer, text)[0][:512]).long()[None]
     with torch.inference_mode():
         truth = exact.shared.encode(tokens)
-        hooks, merged = model.shared.encode(tokens), model.indexer.merged.encode(tokens)
+        hooks, own = model.shared.encode(tokens), model.indexer.merged.encode(tokens)
     for name in ("keys", "values", "states"):
-        want, one, other = (getattr(part, name).float() for part in (truth, hooks, merged))
+        want, one, other = (getattr(part, name).float() for part in (truth, hooks, own))
         assert float((other - want).norm()) < 1.05 * float((one - want).norm()), name
         assert float((other - one).norm() / want.norm()) < 0.03, name
