@@ -51,8 +51,7 @@ class ChunkSlots:
     """What is stored of one chunk.
 
     ``levels``: unrotated keys and values [M, K, S, D] of each stored level, its nodes side by side;
-    with nested levels only the deepest, from which the others are derived. ``summaries`` [N, E] of
-    all nodes, in tree order.
+    with nested levels only the deepest. ``summaries`` [N, E] of all nodes, in tree order.
     """
 
     levels: dict[int, tuple[Tensor, Tensor]]
@@ -74,10 +73,9 @@ class Compressor:
     def __init__(
         self, model: SharedLLM, batch_tokens: int = 4096, merged: MergedLayers | None = None
     ) -> None:
-        """``batch_tokens`` bounds the tokens of one forward pass, and so memory.
+        """``batch_tokens`` bounds one forward pass, and so memory.
 
-        With ``merged`` layers there is no gradient, and several threads may compress at once.
-        """
+        With ``merged`` there is no gradient, and several threads may compress at once."""
         self.model = model
         self.batch_tokens = batch_tokens
         self.merged = merged
