@@ -155,6 +155,7 @@ def test_a_dry_run_writes_nothing(cli: Cli, folder: Path, no_model: None) -> Non
     assert estimate["tokens"] > 100
     assert estimate["bytes"] > estimate["tokens"]  # known from the run that made the library
     assert estimate["seconds"] > 0
+    assert estimate["memory"] is None or estimate["memory"] > 0
     assert sources(cli) == ["halvard-ridge.pdf", "notes.txt"]
     assert cli("status", "--json").json["failed"] == []
     shown = cli("index", "papers", "-n", "--exclude", "empty.txt").out
@@ -170,6 +171,7 @@ def test_a_dry_run_before_the_first_makes_no_store(cli: Cli, tmp_path: Path) -> 
         "tokens": round(len(PROSE.format("two")) / 4),
         "bytes": None,
         "seconds": None,
+        "memory": None,
     }
     assert not (tmp_path / "store").exists()
 
