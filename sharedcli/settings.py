@@ -220,7 +220,9 @@ def _read(path: Path) -> dict[str, object]:
     try:
         with path.open("rb") as stream:
             content: dict[str, object] = tomllib.load(stream)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise UsageError(f"{path} is nested too deeply; correct or delete it") from None
+    except ValueError as error:  # not only the parser's own: no UTF-8, numbers of 5,000 digits
         raise UsageError(f"{path} is not valid TOML ({error}); correct or delete it") from error
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({error.strerror}); check who may") from error
@@ -256,6 +258,8 @@ def _known(key: str, origin: str) -> str:
 def _fit(name: str, value: object, origin: str, folder: Path | None) -> object:
     """``value`` in the setting's type; paths in files are relative to the file."""
     try:
+        if "\0" in str(value):
+            raise ValueError("a NUL can be in no name")
         if name in _PATHS:
             return _path(value, folder)
         if name in _NUMBERS:
@@ -270,7 +274,10 @@ def _fit(name: str, value: object, origin: str, folder: Path | None) -> object:
 def _path(value: object, folder: Path | None) -> Path:
     if not isinstance(value, (str, Path)) or not str(value).strip():
         raise ValueError("give a path")
-    path = Path(value).expanduser()
+    try:
+        path = Path(value).expanduser()
+    except RuntimeError:
+        raise ValueError("there is no such user; give the whole path") from None
     return folder / path if folder is not None else path
 
 

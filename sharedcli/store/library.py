@@ -96,12 +96,32 @@ def update(connection: sqlite3.Connection, entry: rows.Entry, **changes: object)
 
 
 def failures(connection: sqlite3.Connection) -> list[FailedFile]:
-    """Return the files that could not be indexed, by path."""
+    """Return the files that could not be indexed, by path.
+
+    Raises:
+        CorruptionError: the list is damaged.
+    """
     found = connection.execute("SELECT source, reason, failed_at FROM failed ORDER BY source")
-    return [
-        FailedFile(rows.decode_text(source), rows.decode_text(reason), failed_at)
-        for source, reason, failed_at in found
-    ]
+    try:
+        return [
+            FailedFile(rows.decode_text(source), rows.decode_text(reason), str(failed_at))
+            for source, reason, failed_at in found
+        ]
+    except (AttributeError, UnicodeDecodeError):  # not even of the kind that is stored there
+        raise CorruptionError(
+            "the list of failed files is damaged; run `sharedcli gc` to drop what cannot be read"
+        ) from None
+
+
+def drop_unreadable_failures(connection: sqlite3.Connection) -> None:
+    """Forget failures whose rows are damaged; the files are tried again when they are indexed."""
+    found = connection.execute("SELECT rowid, source, reason FROM failed").fetchall()
+    for row, *texts in found:
+        try:
+            for text in texts:
+                rows.decode_text(text)
+        except (AttributeError, UnicodeDecodeError):
+            connection.execute("DELETE FROM failed WHERE rowid = ?", (row,))
 
 
 def put_failure(connection: sqlite3.Connection, source: str, reason: str) -> None:

@@ -95,6 +95,7 @@ def collect(store: Path) -> GcReport:
             connection.execute(
                 "DELETE FROM identities WHERE digest NOT IN (SELECT identity FROM documents)"
             )
+            library.drop_unreadable_failures(connection)
             ledger.seal(connection)
         retired = sweeping.remove_retired(store, catalogue, grace_s=0)
         unused = sweeping.remove_unused(store, catalogue)

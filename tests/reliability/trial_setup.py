@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
-sys.path.insert(0, str(TESTS / "store"))
+for _folder in ("store", "ingest"):
+    sys.path.insert(0, str(TESTS / _folder))
 
 SIZES = {"chunk_tokens": 128, "depth": 2, "slots_per_node": 4}
 
