@@ -10,10 +10,12 @@ from pathlib import Path
 import canary_trial
 import concurrency_trial
 import fuzz_trial
+import kill_trial
 import no_op_trial
 import offline_trial
 import pytest
 import trial_setup
+from fuzz_run import Run
 
 from sharedcli.settings import Settings
 
@@ -50,6 +52,26 @@ def test_no_word_of_another_document_shows(
     assert found["starts"] == 2
     assert found["own word in the prompt"] > 4  # else nothing was looked at
     assert found["with slots"] > 8
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_killed_runs_tear_and_lose_nothing(tmp_path: Path) -> None:
+    run = Run("kills", float("inf"), tmp_path)
+    assert kill_trial.trial(tmp_path, 8, run) > 40
+    assert run.counts["kills"] == run.counts["whole"] == 8
+    assert run.counts["at a durable call"] == 4
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_what_a_kill_would_lose_is_noticed(tmp_path: Path) -> None:
+    folder = kill_trial.Folder(tmp_path)
+    folder.reset()
+    told = str(folder.path / "first.txt")
+    assert kill_trial.judge(folder, [("indexed", told, "id")]) == "lost"
+    folder.reset()
+    blob = next(folder.store.rglob("*.safetensors"))
+    blob.write_bytes(blob.read_bytes()[:-1])
+    assert kill_trial.judge(folder, []) == "torn"
 
 
 def test_a_folder_without_news_loads_no_model(tmp_path: Path) -> None:
