@@ -26,6 +26,7 @@ from sharedcli.cli import (
     status,
     train,
     tree,
+    watch,
 )
 from sharedcli.cli import eval as eval_
 from sharedcli.cli import list as list_
@@ -64,6 +65,7 @@ def root(
 
 
 app.command("index", rich_help_panel=_ASK)(index.index)
+app.command("watch", rich_help_panel=_ASK)(watch.watch)
 app.command("ask", rich_help_panel=_ASK)(ask.ask)
 app.command("chat", rich_help_panel=_ASK)(chat.chat)
 app.command("demo", rich_help_panel=_ASK)(demo.demo)

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from sharedcli.cli import payloads
 from sharedcli.cli.flags import CACHE, GEOMETRY, MODEL, OUTPUT, PLACES, QUOTA, takes
+from sharedcli.cli.folders import Exclude, Hidden, Include, NoGitignore, Prune
 from sharedcli.cli.session import Session
 from sharedcli.engine.events import IndexCounts, IndexEvent
 from sharedcli.engine.filters import Filters
 from sharedcli.errors import DocumentError, SomeFilesFailedError
-
-_FOLDERS: dict[str, Any] = {"rich_help_panel": "Folders"}
 
 
 @takes(PLACES, QUOTA, CACHE, MODEL, GEOMETRY, OUTPUT)
@@ -28,27 +27,14 @@ def index(
     force: Annotated[
         bool, typer.Option("--force", "-f", help="Index files again that have not changed.")
     ] = False,
-    prune: Annotated[
-        bool, typer.Option("--prune", help="Remove documents whose files left the folders.")
-    ] = False,
+    prune: Prune = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", "-n", help="Show what would be done, and do nothing.")
     ] = False,
-    include: Annotated[
-        list[str] | None,
-        typer.Option("--include", metavar="GLOB", help="Only these files of folders.", **_FOLDERS),
-    ] = None,
-    exclude: Annotated[
-        list[str] | None,
-        typer.Option("--exclude", metavar="GLOB", help="Not these files or folders.", **_FOLDERS),
-    ] = None,
-    hidden: Annotated[
-        bool, typer.Option("--hidden", help="Names that start with a dot too.", **_FOLDERS)
-    ] = False,
-    no_gitignore: Annotated[
-        bool,
-        typer.Option("--no-gitignore", help="What .gitignore files leave out too.", **_FOLDERS),
-    ] = False,
+    include: Include = None,
+    exclude: Exclude = None,
+    hidden: Hidden = False,
+    no_gitignore: NoGitignore = False,
 ) -> None:
     """Index documents and follow folders: read, compress, store what is new or has changed.
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -168,6 +169,40 @@ class Engine:
             preload=self._load if recall(self.settings) is not None else None,
         )
         yield from indexer.run(paths, force=force, prune=prune, filters=filters)
+
+    def watch(
+        self,
+        folders: Sequence[str],
+        *,
+        prune: bool = False,
+        filters: Filters | None = None,
+        settle: float = 1.0,
+        poll: bool = False,
+        on_progress: OnProgress | None = None,
+    ) -> Iterator[IndexEvent]:
+        """Index folders, then again whenever something in them changes; never ends by itself.
+
+        Args:
+            folders: to follow; see ``engine/watching.py``.
+            prune: remove documents whose files are gone.
+            filters: which files are taken.
+            settle: seconds without a change before a round begins.
+            poll: look at the files again and again instead of waiting for the system's notices.
+            on_progress: told the pages read and the passages encoded inside of one file.
+
+        Raises:
+            KeyboardInterrupt: on Ctrl-C.
+        """
+        from sharedcli.engine.watching import Watcher
+
+        watcher = Watcher(
+            folders,
+            partial(self.index, prune=prune, on_progress=on_progress),
+            filters or Filters(),
+            ours=(self.settings.store, self.settings.cache),
+            on_note=self._on_note,
+        )
+        yield from watcher.run(settle, poll)
 
     def plan(
         self,

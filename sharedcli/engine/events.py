@@ -22,6 +22,7 @@ EventKind = Literal[
     "skipped",
     "planned",
     "done",
+    "watching",
 ]
 
 COUNTED: tuple[EventKind, ...] = (
@@ -80,7 +81,8 @@ class IndexEvent:
         kind: "found" first (``total`` files); per file "reading", "loading" the model,
             "compressing" (``done`` of ``total`` tokens), then one of "indexed", "unchanged",
             "renamed", "failed" or "skipped" ("planned" instead of "indexed" in a dry run); per
-            document without a file "missing" or "removed"; and "done" last.
+            document without a file "missing" or "removed"; and "done" last. "watching" per folder
+            when ``watch`` has caught up with it.
         source: the file, as printed.
         done, total: progress; ``total`` is None if unknown.
         record: the document, for "indexed", "unchanged", "renamed", "missing" and "removed".

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from sharedcli.ingest.discover import FoundFile, find_files
 
@@ -17,23 +17,21 @@ class Filters:
         exclude: patterns of what to leave out.
         hidden: names that start with a dot too.
         gitignore: leave out what .gitignore files say.
+        passed_over: by source, size and modification time of files that are left out as long as
+            they have these: ``watch`` has seen them fail.
     """
 
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     hidden: bool = False
     gitignore: bool = True
+    passed_over: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def find(paths: Sequence[str], filters: Filters | None = None) -> list[FoundFile]:
     """Return the documents among ``paths``. ``UsageError`` if a pattern is malformed."""
     chosen = filters or Filters()
-    return list(
-        find_files(
-            paths,
-            chosen.include,
-            chosen.exclude,
-            hidden=chosen.hidden,
-            gitignore=chosen.gitignore,
-        )
+    found = find_files(
+        paths, chosen.include, chosen.exclude, hidden=chosen.hidden, gitignore=chosen.gitignore
     )
+    return [one for one in found if chosen.passed_over.get(one.source) != (one.size, one.mtime_ns)]

@@ -2,9 +2,9 @@
 
 python tests/reliability/kill_trial.py --trials 3000
 
-Every run has files that are new, changed, renamed, gone and empty before it. It is killed at each of
-its durable calls in turn (a write is half done then), and at random instants. The model is the tiny
-one of the test-suite; it is loaded once, and each run is a fork.
+Every run has files that are new, changed, renamed, gone and empty before it. It is killed at each
+of its durable calls in turn (a write is half done then), and at random instants. The model is the
+tiny one of the test-suite; it is loaded once, and each run is a fork.
 """
 
 import argparse
