@@ -31,7 +31,8 @@ def parse_xml(chunks: Iterable[bytes], handler: XmlHandler) -> Iterator[None]:
     """Feed a document to ``handler``; yields after each chunk so that results can be taken.
 
     Raises:
-        UnreadableError: not well-formed, or with an internal document type.
+        UnreadableError: not well-formed, in an unknown encoding, or with an internal document
+            type.
     """
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.buffer_text = True
@@ -59,6 +60,8 @@ def parse_xml(chunks: Iterable[bytes], handler: XmlHandler) -> Iterator[None]:
             parser.Parse(chunk, False)
             yield
         parser.Parse(b"", True)
+    except (LookupError, ValueError):  # of Python's codecs, which expat asks for help
+        raise UnreadableError("holds XML in an encoding that is not known; save it again") from None
     except expat.ExpatError as error:
         raise UnreadableError(f"holds damaged XML ({error}); save it again") from None
     yield
