@@ -87,6 +87,7 @@ class Indexer:
         self._counts = IndexCounts()
         self._work = _Work()
         self._touched: dict[str, tuple[int, int]] = {}
+        self._known: list[str] = []
         self._assumed: TreeIdentity | None = None
         self._open = ExitStack()
         self._pool: WorkerThreads | None = None
@@ -134,6 +135,8 @@ class Indexer:
             return
         verdict = comparison.of(found)
         known, mtime_ns = verdict.record, comparison.trusted_mtime_ns(found)
+        if known:
+            self._known.append(found.source)
         if known and verdict.kind in ("unchanged", "touched"):
             if (known.file_size, known.mtime_ns) != (found.size, mtime_ns) and mtime_ns:
                 self._touched[known.id] = (found.size, mtime_ns)
@@ -151,6 +154,8 @@ class Indexer:
         except DocumentError as error:
             yield self._failed(found.source, str(error))
             return
+        if known and known.source != found.source:  # or the tree would stay under the other path
+            self._renamed(known, found, 0)
         yield IndexEvent("loading", found.source)
         tokenizer = self._model().base.tokenizer
         work = read if isinstance(read, CutDocument) else cut(read, tokenizer)
@@ -188,13 +193,13 @@ class Indexer:
             if not prune:
                 for record in lost:
                     yield IndexEvent("missing", record.source, record=record)
-            elif not any(lies_in(found.source, folder) for found in files):
-                # an unmounted disk looks just like this
+            elif not any(lies_in(source, folder) for source in self._known):
+                # an unmounted disk looks just like this, and another folder of this name
                 yield IndexEvent(
                     "failed",
                     folder,
-                    reason=f"{folder} holds no document now, and {len(lost)} were indexed from "
-                    "it; nothing was removed: bring its disk back, or use `sharedcli rm`",
+                    reason=f"{folder} holds none of the {len(lost)} documents that were indexed "
+                    "from it; nothing was removed: bring its disk back, or use `sharedcli rm`",
                 )
             else:
                 self._store.remove([record.id for record in lost])

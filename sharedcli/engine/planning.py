@@ -54,6 +54,7 @@ class Planner:
         self._identity = recall(settings)
         self._rates = recall_rates(settings, self._identity) if self._identity else None
         self._counts = IndexCounts()
+        self._known: list[str] = []
         self._sum = estimate(0, self._rates)
 
     def run(
@@ -74,7 +75,7 @@ class Planner:
                     self._count(event)
                     yield event
         for folder, lost in missing(self._store, paths, files) if self._store else ():
-            kept = not prune or not any(lies_in(found.source, folder) for found in files)
+            kept = not prune or not any(lies_in(source, folder) for source in self._known)
             for record in lost:
                 event = IndexEvent("missing" if kept else "removed", record.source, record=record)
                 self._count(event)
@@ -90,6 +91,8 @@ class Planner:
             yield IndexEvent(kind, found.source, reason=reason)  # type: ignore[arg-type]
             return
         verdict = comparison.of(found)
+        if verdict.record:
+            self._known.append(found.source)
         if verdict.kind in ("unchanged", "touched"):
             yield IndexEvent("unchanged", found.source, record=verdict.record)
         elif verdict.kind == "renamed" and verdict.record:

@@ -6,12 +6,15 @@ Notable choices:
 - A time that is as recent as the look at it proves nothing, because the file may change again
   within the clock's step; it is stored as 0, which matches no file.
 - Renamed means: equal content, equal kind, and the file that it was indexed from is gone.
+- A file is the same by whatever path it is named: ``papers/a.pdf`` and ``/home/me/papers/a.pdf``
+  are one document, which goes by the latest name.
 
 It decides only; ``engine/indexing.py`` acts.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -34,7 +37,10 @@ _COARSE_CLOCK_STEP_NS = 2_000_000_000
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a file; ``record`` is the document that is it, or that it replaces."""
+    """What became of a file; ``record`` is the document that is it, or that it replaces.
+
+    The record of a changed file may go by another spelling of its path.
+    """
 
     kind: Kind
     record: DocumentRecord | None = None
@@ -61,25 +67,39 @@ class Comparison:
         self._identity = identity
         self._force = force
         self._looked_ns = time.time_ns()
+        self._spelled: dict[str, DocumentRecord] | None = None
 
     def of(self, found: FoundFile) -> Verdict:
         """Return what became of a file that can be read."""
         if self._store is None or found.source == STDIN:
             return Verdict("new")
-        known = self._store.find(found.source)
+        known = self._store.find(found.source) or self._spelled_otherwise(found)
         if self._force:
             return Verdict("changed", known) if known else Verdict("new")
-        if known and self._is_ours(known) and self._same_time(known, found):
-            return Verdict("unchanged", known)
+        ours = known is not None and self._is_ours(known)
+        if known and ours and self._same_time(known, found):
+            return Verdict("unchanged" if known.source == found.source else "renamed", known)
         try:
             sha256 = content_sha256(found.path)
         except DocumentError:  # the reader will say so
             return Verdict("changed", known) if known else Verdict("new")
-        if known and known.document_sha256 == sha256 and self._is_ours(known):
-            return Verdict("touched", known)
+        if known and ours and known.document_sha256 == sha256:
+            return Verdict("touched" if known.source == found.source else "renamed", known)
         if (moved := self._moved(found, sha256)) is not None:
             return Verdict("renamed", moved)
         return Verdict("changed", known) if known else Verdict("new")
+
+    def _spelled_otherwise(self, found: FoundFile) -> DocumentRecord | None:
+        """The document of the same file under a path that is written differently."""
+        if self._spelled is None:
+            assert self._store is not None
+            self._spelled = {
+                _absolute(record.source): record
+                for record in self._store.documents()
+                if record.source != STDIN
+            }
+        record = self._spelled.get(_absolute(found.source))
+        return record if record and self._store and self._store.find(record.source) else None
 
     def trusted_mtime_ns(self, found: FoundFile) -> int:
         """The file's time, or 0 if it is too fresh to tell this content from the next."""
@@ -138,6 +158,10 @@ def missing(
         told.update(record.id for record in lost)
         if lost:
             yield folder, lost
+
+
+def _absolute(source: str) -> str:
+    return os.path.abspath(source)  # noqa: PTH100 - must not follow links
 
 
 def _suffix(source: str) -> str:

@@ -189,3 +189,32 @@ def test_failures_are_listed_tried_again_and_forgotten(cli: Cli, folder: Path) -
     (folder / "b.txt").unlink()
     assert counts(cli("index", "papers", "--json")) == {"new": 1, "unchanged": 1}
     assert cli("status", "--failed", "--json").json["failed"] == []
+
+
+def test_one_file_is_one_document_by_whatever_path(
+    cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli("index", "papers")
+    absolute = str(folder.absolute())
+    assert counts(cli("index", absolute, "--json")) == {"renamed": 1}
+    assert counts(cli("index", absolute, "--json")) == {"unchanged": 1}
+    Path("beside").mkdir()
+    monkeypatch.chdir("beside")
+    assert counts(cli("index", "../papers", "--json")) == {"renamed": 1}
+    Path("../papers/notes.txt").write_text(PROSE.format("two"))
+    assert counts(cli("index", absolute, "--json")) == {"changed": 1}
+    assert counts(cli("index", "../papers", "--force", "--json")) == {"changed": 1}
+    assert sources(cli) == ["halvard-ridge.pdf", "../papers/notes.txt"]
+
+
+def test_another_folder_of_the_same_name_prunes_nothing(
+    cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli("index", "papers")
+    Path("elsewhere/papers").mkdir(parents=True)
+    monkeypatch.chdir("elsewhere")
+    Path("papers/other.txt").write_text(PROSE.format("two"))
+    for dry in ("-n", "--json"):
+        result = cli("index", "papers", "--prune", "--json", dry)
+        assert "removed" not in counts(result)
+    assert "papers/notes.txt" in sources(cli)
