@@ -126,3 +126,22 @@ def epub_bytes(chapters: dict[str, bytes | str], *, title: str = "A Book", **mor
     members |= {f"OEBPS/{name}": text for name, text in chapters.items()}
     members |= more
     return zip_bytes(members)
+
+
+def nested_forms(levels: int, fan_out: int) -> bytes:
+    """A PDF of a few kilobytes whose form objects call each other ``fan_out ** levels`` times."""
+    objects = Pdf.objects([b"/X0 Do"])
+    first = 10
+    objects[4] = (
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 5 0 R "
+        b"/Resources << /Font << /F1 3 0 R >> /XObject << /X0 %d 0 R >> >> >>" % first
+    )
+    for level in range(levels):
+        last = level == levels - 1
+        content = b"BT /F1 9 Tf (deep) Tj ET" if last else b"/X Do " * fan_out
+        resources = b"/Font << /F1 3 0 R >>"
+        if not last:
+            resources += b" /XObject << /X %d 0 R >>" % (first + level + 1)
+        entries = b"/Type /XObject /Subtype /Form /BBox [0 0 9 9] /Resources << %s >>" % resources
+        objects[first + level] = Pdf.stream(content, entries)
+    return Pdf.file(objects)

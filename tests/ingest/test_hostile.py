@@ -8,6 +8,7 @@ import zlib
 from pathlib import Path
 
 import pytest
+from ingest_samples import nested_forms
 
 from sharedcli.errors import DocumentError, LimitError, UnreadableError
 from sharedcli.ingest import DocumentReader, Limits
@@ -40,27 +41,8 @@ def refuse(strict, tmp_path):
     return attempt
 
 
-def nested_forms(pdf, levels: int, fan_out: int) -> bytes:
-    """A PDF of a few kilobytes whose form objects call each other ``fan_out ** levels`` times."""
-    objects = pdf.objects([b"/X0 Do"])
-    first = 10
-    objects[4] = (
-        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 5 0 R "
-        b"/Resources << /Font << /F1 3 0 R >> /XObject << /X0 %d 0 R >> >> >>" % first
-    )
-    for level in range(levels):
-        last = level == levels - 1
-        content = b"BT /F1 9 Tf (deep) Tj ET" if last else b"/X Do " * fan_out
-        resources = b"/Font << /F1 3 0 R >>"
-        if not last:
-            resources += b" /XObject << /X %d 0 R >>" % (first + level + 1)
-        entries = b"/Type /XObject /Subtype /Form /BBox [0 0 9 9] /Resources << %s >>" % resources
-        objects[first + level] = pdf.stream(content, entries)
-    return pdf.file(objects)
-
-
 def test_processor_bomb_in_a_pdf_is_stopped(refuse, pdf):
-    error = refuse("cpu.pdf", nested_forms(pdf, levels=12, fan_out=10))
+    error = refuse("cpu.pdf", nested_forms(levels=12, fan_out=10))
     assert isinstance(error, LimitError)
 
 

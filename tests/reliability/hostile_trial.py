@@ -1,0 +1,94 @@
+"""Hostile files, one by one: what comes of each, in how many seconds, with how much memory.
+
+python tests/reliability/hostile_trial.py
+
+Each file is read in a process of its own, as ``sharedcli index`` reads it; memory is the peak of
+that process or of its worker, whichever is more.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import hostile_corpus
+import trial_setup as setup
+
+from sharedcli.ingest.sanitise import printable_path
+
+SECONDS, MEMORY = 30.0, 1 << 30
+PROBE = """
+import sys
+from sharedcli.errors import DocumentError
+from sharedcli.ingest.reader import DocumentReader
+path = sys.argv[1]
+with DocumentReader() as reader:
+    try:
+        document = reader.read(path)
+        print(f"read: {len(document.text):,} characters")
+    except DocumentError as error:
+        print(f"refused: {str(error).rpartition(path.rpartition('/')[2] + ': ')[2]}")
+"""
+
+
+def attempt(path: Path) -> tuple[str, float, int]:
+    """Read one file; return what came of it, seconds and peak bytes."""
+    began = time.monotonic()
+    child = subprocess.Popen(
+        [sys.executable, "-c", PROBE, os.fspath(path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(setup.TESTS.parent)},
+    )
+    assert child.stdout and child.stderr
+    said, wrong = child.stdout.read(), child.stderr.read()
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    child.stdout.close()
+    child.stderr.close()
+    outcome = said.decode(errors="replace").strip()
+    if child.returncode or wrong or not outcome:
+        outcome = f"CRASHED: {wrong.decode(errors='replace')[-200:]}"
+    return outcome, time.monotonic() - began, usage.ru_maxrss * 1024
+
+
+def trial(place: Path, names: list[str] | None = None) -> Counter[str]:
+    """Build the files and try each; print a line per file."""
+    place.mkdir()
+    counts: Counter[str] = Counter()
+    for name, build in hostile_corpus.FILES.items():
+        if names is None or name in names:
+            (place / name).write_bytes(build())
+            _tell(place / name, counts)
+            (place / name).unlink()
+    for path in hostile_corpus.special(place):
+        _tell(path, counts)
+    return counts
+
+
+def _tell(path: Path, counts: Counter[str]) -> None:
+    outcome, seconds, memory = attempt(path)
+    name = printable_path(path.name)
+    name = name if len(name) < 40 else f"{name[:36]}..."
+    print(f"{name:40} {seconds:5.1f} s {memory / 1e6:6.0f} MB  {outcome}", flush=True)
+    counts["files"] += 1
+    counts[outcome.partition(":")[0]] += 1
+    counts["over 30 s"] += seconds > SECONDS + 1
+    counts["over 1 GiB"] += memory > MEMORY
+    counts["most seconds"] = max(counts["most seconds"], round(seconds))
+    counts["most MB"] = max(counts["most MB"], round(memory / 1e6))
+
+
+def main() -> None:
+    """Try them all."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        setup.report("hostile files", **trial(Path(folder, "files")))
+
+
+if __name__ == "__main__":
+    main()
