@@ -9,6 +9,8 @@
 
 Notable choices:
 - Readers take no lock and are never blocked; one writer at a time holds ``STORE/lock``.
+- What reads is inherited: the list of documents (``listing.py``), and what is in them
+  (``contents.py``). Here is what opens a store and what changes it.
 - torch, and what needs it, is imported by the methods that give or take tensors, so that listing a
   library stays quick.
 
@@ -18,45 +20,36 @@ It knows nothing of models, questions or files to index; the layout on disk is d
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from sharedcli.errors import CorruptionError, ModelMismatchError, NoStoreError, UsageError
+from sharedcli.errors import CorruptionError, NoStoreError, UsageError
 from sharedcli.ingest.document import Document
 from sharedcli.store import catalogue as catalogues
-from sharedcli.store import durable, fulltext, ledger, rows, schema, selecting
+from sharedcli.store import durable, schema
 from sharedcli.store.blobs import BLOBS, TEMPORARY, BlobFiles
 from sharedcli.store.catalogue import CATALOGUE, Catalogue
+from sharedcli.store.contents import Contents
 from sharedcli.store.identity import TreeIdentity
+from sharedcli.store.listing import Listing
 from sharedcli.store.locking import WriterLock
 from sharedcli.store.records import (
     CheckReport,
-    ChunkSpan,
     DocumentRecord,
-    FailedFile,
     GcReport,
-    Passage,
-    PassageHit,
     StoreStats,
 )
 
 if TYPE_CHECKING:
-    import numpy as np
-    import torch
-    from numpy.typing import NDArray
-    from torch import Tensor
-
-    from sharedcli.store.spans import ChunkTokens
     from sharedcli.store.writer import DocumentWriter
 
 LOCK_TIMEOUT_S = 10.0
 
 
-class Store:
+class Store(Listing, Contents):
     """An open store. May be shared between threads; close it, or use it in a ``with`` block.
 
     Any method raises ``CorruptionError`` if stored bytes that it needs do not match their digest.
@@ -128,82 +121,7 @@ class Store:
         """Hold the writer's lock over several changes. ``StoreLockedError`` after the timeout."""
         return self._lock.held()
 
-    # --- the library ---------------------------------------------------------------------------
-
-    def documents(self) -> list[DocumentRecord]:
-        """Return all documents in the order they were added."""
-        with self._catalogue.reading() as connection:
-            found = list(rows.entries(connection))
-            sealed = ledger.is_sealed(connection)
-        for entry in found:
-            if entry.record is None:
-                raise CorruptionError(
-                    f"the record of {entry.source} is damaged; run "
-                    f"`{rows.repair_command(entry.source)}`, or `sharedcli gc` to drop it"
-                )
-        if not sealed:
-            raise CorruptionError(
-                f"the list of documents in {self.path} is damaged; run `sharedcli check`, then "
-                "`sharedcli gc`"
-            )
-        return [entry.record for entry in found if entry.record is not None]
-
-    def document(self, doc_id: str) -> DocumentRecord:
-        """Return one document by its whole id. ``NoStoreError`` if there is none."""
-        with self._catalogue.reading() as connection:
-            record = rows.entry(connection, doc_id).record
-        assert record is not None
-        return record
-
-    def resolve(self, selector: str, *, one: bool = False) -> list[DocumentRecord]:
-        """Return documents by id, prefix of an id, path, file name, title or glob.
-
-        Raises:
-            NoStoreError: nothing matches.
-            UsageError: ``one`` is asked for and several match.
-        """
-        return selecting.select(self.documents(), selector, one=one)
-
-    def find(self, source: str) -> DocumentRecord | None:
-        """Return the document that was read from exactly this path, if there is one.
-
-        One whose record is damaged counts as none: indexing the file again replaces it.
-        """
-        with self._catalogue.reading() as connection:
-            found = rows.entries_where(connection, "source = ?", rows.encode_text(source))
-        return next((entry.record for entry in reversed(found)), None)
-
-    def find_content(self, document_sha256: str) -> list[DocumentRecord]:
-        """Return the documents made from files with this digest (copies, renamed files)."""
-        with self._catalogue.reading() as connection:
-            found = rows.entries_where(connection, "document_sha256 = ?", document_sha256)
-        return [entry.record for entry in found if entry.record is not None]
-
-    def identity(self, doc_id: str) -> TreeIdentity:
-        """Return who made a document's tree."""
-        with self._catalogue.reading() as connection:
-            record = rows.entry(connection, doc_id).record
-            assert record is not None
-            return rows.identity(connection, record)
-
-    def check_identity(self, record: DocumentRecord, identity: TreeIdentity) -> None:
-        """Make sure that a document's tree may be used by ``identity``.
-
-        Raises:
-            ModelMismatchError: it may not; names every field that differs, with both values.
-        """
-        if record.identity == identity.digest:
-            return
-        stored = self.identity(record.id)
-        differences = stored.differences(identity)
-        named = ", ".join(f"{name} was {old!r}, is {new!r}" for name, old, new in differences)
-        advice = f"run `{rows.repair_command(record.source)}`"
-        if stored.model != identity.model:
-            advice += f", or pass `--model {shlex.quote(stored.model)}`"
-        raise ModelMismatchError(
-            f"{record.source} was indexed by another model or with other settings: {named}; "
-            f"{advice}"
-        )
+    # --- changes to the library ----------------------------------------------------------------
 
     def remove(self, doc_ids: Iterable[str]) -> list[str]:
         """Remove documents, damaged ones too, with their blobs; return the ids that were there."""
@@ -238,13 +156,6 @@ class Store:
             with self._lock.held():
                 touch(self.path, files)
 
-    def failures(self) -> list[FailedFile]:
-        """Return the files that could not be indexed."""
-        from sharedcli.store.library import failures
-
-        with self._catalogue.reading() as connection:
-            return failures(connection)
-
     def record_failure(self, source: str, reason: str) -> None:
         """Note that a file could not be indexed. Indexing it forgets this."""
         from sharedcli.store.maintenance import note_failure
@@ -277,8 +188,6 @@ class Store:
 
         with self._lock.held():
             return collect(self.path)
-
-    # --- one document --------------------------------------------------------------------------
 
     def writer(
         self, document: Document, identity: TreeIdentity, *, file_size: int, mtime_ns: int
@@ -317,110 +226,6 @@ class Store:
         from sharedcli.store.importing import import_file
 
         return import_file(self, path, replace=replace)
-
-    def load_document(self, doc_id: str) -> Document:
-        """Return the document as it was read: text, pages, title, warnings."""
-        with self._catalogue.reading() as connection:
-            entry = rows.entry(connection, doc_id)
-            text, pages = rows.text(connection, entry)
-        record = entry.record
-        assert record is not None
-        return Document(
-            source=record.source,
-            title=record.title,
-            media_type=record.media_type,
-            sha256=record.document_sha256,
-            text=text,
-            pages=pages,
-            paged=record.paged,
-            warnings=record.warnings,
-        )
-
-    def chunks(self, doc_id: str) -> list[ChunkSpan]:
-        """Return the spans of all chunks."""
-        with self._catalogue.reading() as connection:
-            entry = rows.entry(connection, doc_id)
-            return [row.span for row in rows.chunks(connection, entry)]
-
-    def chunk_tokens(self, doc_id: str, index: int) -> ChunkTokens:
-        """Return a chunk's token ids and their characters. ``IndexError`` for no such chunk."""
-        from sharedcli.store.spans import ChunkTokens
-
-        with self._catalogue.reading() as connection:
-            row = rows.chunk(connection, rows.entry(connection, doc_id), index)
-        return ChunkTokens.unpack(row.span.token_start, row.tokens)
-
-    def read_chunk(
-        self,
-        doc_id: str,
-        index: int,
-        names: Iterable[str] | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> dict[str, Tensor]:
-        """Read tensors of one chunk; no other bytes of the blob are touched.
-
-        Args:
-            doc_id: whole id.
-            index: chunk number.
-            names: such as "level3.keys"; None for all.
-            dtype: of the result; None keeps plain formats and turns int8 and int4 to float32.
-
-        Returns:
-            By name, keys and values each [M, K, S, D], on the CPU.
-
-        Raises:
-            KeyError, IndexError: no such tensor, no such chunk.
-        """
-        from sharedcli.store.reading import chunk_tensors
-
-        return chunk_tensors(self._catalogue, doc_id, index, names, dtype)
-
-    def read_summaries(self, doc_id: str) -> list[Tensor]:
-        """Return each chunk's summaries, float16 [N nodes, E]. ``KeyError`` if it has none."""
-        from sharedcli.store.reading import summaries
-
-        return summaries(self._catalogue, doc_id)
-
-    # --- passages ------------------------------------------------------------------------------
-
-    def passages(self, doc_id: str) -> list[Passage]:
-        """Return a document's passages."""
-        from sharedcli.store.library import passages
-
-        with self._catalogue.reading() as connection:
-            return passages(connection, rows.entry(connection, doc_id))
-
-    def passage_vectors(self, doc_ids: Iterable[str]) -> dict[str, NDArray[np.float16]]:
-        """Return the passage vectors of documents, by id: [P, V], or [P, 0] without vectors."""
-        from sharedcli.store.library import passage_vectors
-
-        with self._catalogue.reading() as connection:
-            return {
-                doc_id: passage_vectors(connection, rows.entry(connection, doc_id))
-                for doc_id in doc_ids
-            }
-
-    def search_text(
-        self, match: str, doc_ids: Sequence[str] | None = None, limit: int = 20
-    ) -> list[PassageHit]:
-        """Return the best passages for an FTS5 expression, best first.
-
-        Text that a user typed must be quoted with ``fulltext.quote_term``.
-
-        Raises:
-            UsageError: ``match`` is not an FTS5 expression.
-        """
-        with self._catalogue.reading() as connection:
-            return fulltext.search(connection, match, doc_ids, limit)
-
-    def count_text(self, match: str) -> dict[str, int]:
-        """Return how many passages match an FTS5 expression in each document that has any.
-
-        Raises:
-            UsageError: ``match`` is not an FTS5 expression.
-        """
-        with self._catalogue.reading() as connection:
-            return fulltext.count(connection, match)
 
 
 def _refuse_if_robbed(path: Path) -> None:

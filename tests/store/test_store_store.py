@@ -12,61 +12,11 @@ import pytest
 import store_samples as samples
 import torch
 
-from sharedcli.errors import ModelMismatchError, NoStoreError, SharedCLIError, UsageError
+from sharedcli.errors import NoStoreError, SharedCLIError, UsageError
 from sharedcli.store import segments
-from sharedcli.store.identity import TreeIdentity
-from sharedcli.store.quantize import decode, encode
 from sharedcli.store.records import Passage
 from sharedcli.store.spans import ChunkTokens
 from sharedcli.store.store import Store
-
-
-def test_what_is_written_is_read_back_exactly(store: Store) -> None:
-    doc = samples.document(1)
-    record = samples.put(store, 1)
-    assert store.documents() == [record] == [store.document(record.id)]
-    assert store.load_document(record.id) == doc
-    assert store.identity(record.id) == samples.identity()
-    assert store.passages(record.id) == samples.passages(doc)
-    stored_vectors = store.passage_vectors([record.id])[record.id]
-    assert (stored_vectors == samples.vectors(doc, 1).astype(np.float16)).all()
-    assert record.tokens == sum(len(part.token_ids) for part in samples.tokens(doc))
-    assert (record.pages, record.file_size, record.mtime_ns) == (2, len(doc.text), 1)
-    assert record.warnings == doc.warnings
-    for index, part in enumerate(samples.tokens(doc)):
-        read = store.chunk_tokens(record.id, index)
-        assert read.token_start == part.token_start
-        assert (read.token_ids == part.token_ids).all()
-        assert (read.char_spans == part.char_spans).all()
-        assert store.chunks(record.id)[index] == part.span(index)
-        assert torch.equal(
-            store.read_summaries(record.id)[index], samples.summaries(1, index).half()
-        )
-
-
-@pytest.mark.parametrize("slot_format", ["bfloat16", "float16", "float32", "int8", "int4"])
-def test_tensors_are_read_back_bit_for_bit(store: Store, slot_format: str) -> None:
-    record = samples.put(store, 2, maker=samples.identity(slot_format=slot_format))
-    for index in range(record.chunks):
-        read = store.read_chunk(record.id, index)
-        assert read.keys() == {*samples.tensors(2, index), "summaries"}
-        for name, tensor in samples.tensors(2, index).items():
-            expected = decode(encode(tensor, slot_format))
-            assert read[name].dtype == expected.dtype
-            assert torch.equal(read[name], expected)
-            if slot_format == "float32":
-                assert torch.equal(read[name], tensor)
-
-
-def test_only_the_asked_tensors_are_read(store: Store) -> None:
-    record = samples.put(store, 2)
-    read = store.read_chunk(record.id, 1, ["level2.keys"], dtype=torch.float64)
-    assert list(read) == ["level2.keys"]
-    assert read["level2.keys"].dtype == torch.float64
-    with pytest.raises(KeyError):
-        store.read_chunk(record.id, 1, ["level9.keys"])
-    with pytest.raises(IndexError):
-        store.read_chunk(record.id, record.chunks)
 
 
 def test_long_documents_go_to_several_blobs(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,81 +150,6 @@ def test_text_with_lone_surrogates_is_kept_and_searched(store: Store) -> None:
     assert store.load_document(record.id).text == doc.text
     assert store.search_text('"beta"')[0].doc_id == record.id
     store.remove([record.id])
-    assert store.check().clean
-
-
-OTHERS = {
-    "model": "acme/other",
-    "weights": "v" * 64,
-    "adapter": "a" * 64,
-    "tokenizer": "u" * 64,
-    "dtype": "bfloat16",
-    "quantization": "bnb-4bit",
-    "injected_layers": 3,
-    "geometry": {"chunk_tokens": 48, "depth": 2, "levels": "per_node"},
-    "slot_format": "int8",
-    "key_position": "rotated",
-    "passage_encoder": "some/encoder",
-    "format_version": 2,
-}
-
-
-def test_every_field_of_an_identity_has_a_refusal() -> None:
-    assert OTHERS.keys() == {field.name for field in dataclasses.fields(TreeIdentity)}
-
-
-@pytest.mark.parametrize("field", OTHERS)
-def test_another_identity_is_refused_by_name(store: Store, field: str) -> None:
-    record = samples.put(store, 1)
-    store.check_identity(record, samples.identity())
-    other = samples.identity(**{field: OTHERS[field]})
-    with pytest.raises(ModelMismatchError) as caught:
-        store.check_identity(record, other)
-    message = str(caught.value)
-    name = "geometry.chunk_tokens" if field == "geometry" else field
-    old, new = (
-        ("24", "48")
-        if field == "geometry"
-        else (
-            repr(getattr(samples.identity(), field)),
-            repr(OTHERS[field]),
-        )
-    )
-    assert f"{name} was {old}, is {new};" in message
-    assert message.count(" was ") == 2  # "was indexed" and the one field
-    assert "`sharedcli index --force '/papers/report 1.pdf'`" in message
-    assert ("--model acme/base" in message) == (field == "model")
-
-
-def test_documents_of_two_identities_live_side_by_side(store: Store) -> None:
-    one = samples.put(store, 1, source="/a.pdf")
-    two = samples.put(store, 1, source="/b.pdf", maker=samples.identity(slot_format="int4"))
-    assert store.identity(one.id).slot_format == "bfloat16"
-    assert store.identity(two.id).slot_format == "int4"
-
-
-def test_a_renamed_file_keeps_its_tree(store: Store) -> None:
-    record = samples.put(store, 1)
-    samples.put(store, 2, source="/new.pdf")
-    moved = store.relocate(record.id, source="/new.pdf", mtime_ns=77, file_size=5)
-    assert moved == dataclasses.replace(record, source="/new.pdf", mtime_ns=77, file_size=5)
-    assert store.documents() == [moved]
-    assert store.check().clean
-
-
-def test_failures_last_until_the_file_is_indexed(store: Store) -> None:
-    source = samples.document(1).source
-    store.record_failure(source, "needs a password")
-    store.record_failure(source, "still needs a password")
-    store.record_failure("/other", "empty")
-    assert [(f.source, f.reason) for f in store.failures()] == [
-        ("/other", "empty"),
-        (source, "still needs a password"),
-    ]
-    samples.put(store, 1)
-    assert [f.source for f in store.failures()] == ["/other"]
-    store.clear_failure("/other")
-    assert store.failures() == []
     assert store.check().clean
 
 
