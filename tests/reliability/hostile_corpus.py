@@ -1,5 +1,6 @@
 """Files made to hurt, each built here, with what is meant to happen to it."""
 
+import io
 import os
 import socket
 import struct
@@ -8,14 +9,14 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-import trial_setup as setup
+import trial_setup
 
 from ingest_samples import Pdf, docx_bytes, epub_bytes, nested_forms, zip_bytes  # isort: skip
 
 MIB = 1 << 20
 _TYPES = "[Content_Types].xml"
 _MAIN = "word/document.xml"
-assert setup.TESTS
+assert trial_setup.TESTS.is_dir()  # it makes the samples importable
 
 
 def _pdf_stream(data: bytes, entries: bytes = b"", compress: bool = False) -> bytes:
@@ -49,19 +50,16 @@ def _liar() -> bytes:
 
 
 def _overlapping() -> bytes:
-    """All members of the directory point at the same packed 20 MB."""
-    whole = bytearray(zip_bytes({_TYPES: "<T/>", **{f"m{n:04d}": b"" for n in range(200)}}))
-    kernel = zip_bytes({_MAIN: b" " * 20_000_000})
-    end = kernel.rfind(b"PK\x05\x06")
-    start = struct.unpack("<I", kernel[end + 16 : end + 20])[0]
-    entry = kernel[start:end]
-    names = b"".join(
-        entry[:46] + f"word/{n:08d}".encode()[: len(_MAIN)].ljust(len(_MAIN), b"x")
-        for n in range(2000)
-    )
-    del whole
-    tail = struct.pack("<4s4H2IH", b"PK\x05\x06", 0, 0, 2001, 2001, len(names + entry), start, 0)
-    return kernel[:start] + entry + names + tail
+    """Two thousand members of the directory are the same packed bytes."""
+    whole = zip_bytes({_TYPES: "<T/>", _MAIN: os.urandom(50_000) * 20})
+    end = whole.rfind(b"PK\x05\x06")
+    size, start = struct.unpack("<II", whole[end + 12 : end + 20])
+    directory = whole[start : start + size]
+    entry = directory[directory.rfind(b"PK\x01\x02") :]
+    names = (f"word/{number:08d}.xml".encode() for number in range(2000))
+    directory += b"".join(entry.replace(_MAIN.encode(), name) for name in names)
+    tail = struct.pack("<4s4H2IH", b"PK\x05\x06", 0, 0, 2002, 2002, len(directory), start, 0)
+    return whole[:start] + directory + tail
 
 
 def _flagged(data: bytes) -> bytes:
@@ -77,7 +75,7 @@ def _flagged(data: bytes) -> bytes:
 
 def _spine() -> bytes:
     book = epub_bytes({"a.xhtml": "<p>" + "word " * 20_000})
-    with zipfile.ZipFile(__import__("io").BytesIO(book)) as archive:
+    with zipfile.ZipFile(io.BytesIO(book)) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     package = members["OEBPS/book.opf"]
     members["OEBPS/book.opf"] = package.replace(
