@@ -9,10 +9,13 @@ from pathlib import Path
 
 import canary_trial
 import concurrency_trial
+import disk_trial
 import fuzz_trial
+import hostile_trial
 import kill_trial
 import no_op_trial
 import offline_trial
+import payload_trial
 import pytest
 import trial_setup
 from fuzz_run import Run
@@ -72,6 +75,32 @@ def test_what_a_kill_would_lose_is_noticed(tmp_path: Path) -> None:
     blob = next(folder.store.rglob("*.safetensors"))
     blob.write_bytes(blob.read_bytes()[:-1])
     assert kill_trial.judge(folder, []) == "torn"
+
+
+def test_failing_disks_tear_nothing(tmp_path: Path) -> None:
+    found = disk_trial.trial(tmp_path, ("short", "lying"))
+    assert found["short"]["struck"] == found["short"]["new store"] > 5
+    assert found["lying"]["struck"] == found["lying"]["told by a sentence"] > 5
+    assert found["short"]["torn"] == found["lying"]["torn"] == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_hostile_files_cost_little(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = ["zip bomb.docx", "cyclic pages.pdf", "NULs.txt", "name with a \n newline.txt"]
+    found = hostile_trial.trial(tmp_path / "files", names)
+    said = capsys.readouterr().out
+    assert "name with a \\x0a newline.txt" in said
+    assert (found["files"], found["read"], found["refused"]) == (9, 2, 7), said
+    assert found["over 1 GiB"] == 0
+    assert 20 < found["most MB"] < 500
+
+
+def test_payloads_stay_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SHAREDCLI_HOME", str(tmp_path))
+    found = payload_trial.trial(every=15)
+    assert found["runs"] == 8 * found["payloads"] > 40
+    assert found["characters"] > 10_000
+    assert found["got through"] == 0
 
 
 def test_a_folder_without_news_loads_no_model(tmp_path: Path) -> None:
