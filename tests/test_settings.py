@@ -207,3 +207,22 @@ def test_sizes_with_units(given: object, size: int | None, tmp_path: Path) -> No
 def test_wrong_sizes_are_refused(given: object, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="quota"):
         load_settings({"quota": given}, environ={}, directory=tmp_path, user=tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("seed = " + "9" * 5000, "is not valid TOML"),
+        ("seed = " + "[" * 3000, "is nested too deeply"),
+        ('store = "~no-such-user/trees"', "no such user"),
+        ('store = "a\\u0000b"', "a NUL can be in no name"),
+        ('model = "a\\u0000b"', "a NUL can be in no name"),
+    ],
+)
+def test_what_fuzzing_found_is_refused_by_a_sentence(
+    tmp_path: Path, content: str, said: str
+) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(content)
+    with pytest.raises(UsageError, match=said):
+        load_settings({}, environ={}, directory=tmp_path, user=file)

@@ -1,9 +1,9 @@
-"""Hostile files, one by one: what comes of each, in how many seconds, with how much memory.
+"""Hostile files, one by one: what comes of each, how long it takes, and how much memory.
 
 python tests/reliability/hostile_trial.py
 
-Each file is read in a process of its own, as ``sharedcli index`` reads it; memory is the peak of
-that process or of its worker, whichever is more.
+Each file is read in a process of its own, as ``sharedcli index`` reads it. The columns are seconds
+by the clock, seconds of the processor, and the peak memory of that process or of its worker.
 """
 
 import argparse
@@ -36,8 +36,8 @@ with DocumentReader() as reader:
 """
 
 
-def attempt(path: Path) -> tuple[str, float, int]:
-    """Read one file; return what came of it, seconds and peak bytes."""
+def attempt(path: Path) -> tuple[str, float, float, int]:
+    """Read one file; return what came of it, seconds by the clock and processor, peak bytes."""
     began = time.monotonic()
     child = subprocess.Popen(
         [sys.executable, "-c", PROBE, os.fspath(path)],
@@ -54,7 +54,8 @@ def attempt(path: Path) -> tuple[str, float, int]:
     outcome = said.decode(errors="replace").strip()
     if child.returncode or wrong or not outcome:
         outcome = f"CRASHED: {wrong.decode(errors='replace')[-200:]}"
-    return outcome, time.monotonic() - began, usage.ru_maxrss * 1024
+    processor = usage.ru_utime + usage.ru_stime
+    return outcome, time.monotonic() - began, processor, usage.ru_maxrss * 1024
 
 
 def trial(place: Path, names: list[str] | None = None) -> Counter[str]:
@@ -84,15 +85,19 @@ def _write(path: Path, build: Callable[[], bytes]) -> None:
 
 
 def _tell(path: Path, counts: Counter[str]) -> None:
-    outcome, seconds, memory = attempt(path)
+    outcome, seconds, processor, memory = attempt(path)
     name = printable_path(path.name)
     name = name if len(name) < 40 else f"{name[:36]}..."
-    print(f"{name:40} {seconds:5.1f} s {memory / 1e6:6.0f} MB  {outcome}", flush=True)
+    print(
+        f"{name:40} {seconds:5.1f} s {processor:5.1f} s {memory / 1e6:5.0f} MB  {outcome}",
+        flush=True,
+    )
     counts["files"] += 1
     counts[outcome.partition(":")[0]] += 1
     counts["over 30 s"] += seconds > SECONDS + 1
     counts["over 1 GiB"] += memory > MEMORY
     counts["most seconds"] = max(counts["most seconds"], round(seconds))
+    counts["most processor seconds"] = max(counts["most processor seconds"], round(processor))
     counts["most MB"] = max(counts["most MB"], round(memory / 1e6))
 
 

@@ -177,3 +177,20 @@ def test_an_empty_catalogue_among_blobs_is_not_a_new_store(
     for create in (True, False):
         with pytest.raises(CorruptionError, match="missing or empty"):
             Store.open(at_rest, create=create)
+
+
+@pytest.mark.parametrize("change", ["reason = 7", "source = 'text'", "reason = x'ff'"])
+def test_damaged_failures_are_said_so_and_dropped_by_gc(store: Store, change: str) -> None:
+    record = samples.put(store, 1)
+    store.record_failure("/papers/a.pdf", "needs a password")
+    connection = store._catalogue.connection
+    connection.execute("PRAGMA query_only = OFF")
+    connection.execute(f"UPDATE failed SET {change}")
+    connection.execute("PRAGMA query_only = ON")
+    assert not store.check().clean
+    with pytest.raises(CorruptionError, match="sharedcli gc"):
+        store.failures()
+    store.gc()
+    assert store.failures() == []
+    assert store.documents() == [record]
+    assert store.check().clean
