@@ -1,4 +1,7 @@
-"""Citations: pages that hold the evidence, with a quote that stands on the page word for word."""
+"""Citations: pages that hold the evidence, with a quote that stands on the page word for word.
+
+Where a document has no pages the place is a section, by its heading, and a paragraph in it.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,22 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sharedcli.ingest.document import Document
+from sharedcli.ingest.document import Document, Page
 from sharedcli.retrieve.rank import RankedPassage
+from sharedcli.store.records import Passage
 
 QUOTE_CHARS = 240
 _LEAD = 40  # characters before a hit that make it readable
 _SPACE = re.compile(r"\s+")
 _WORD = re.compile(r"\w+")
+_BLANK_LINES = re.compile(r"\n[ \t]*\n\s*")
+_LOCATED_WORDS = 8
 _SENTENCE = re.compile(r"[.!?][\"'”’)]? ")
 
 
 @dataclass(frozen=True)
 class Citation:
-    """One page of evidence.
+    """One page, or one paragraph of a section, of evidence.
 
     Attributes:
         doc: the document's source, as it was indexed.
@@ -31,6 +37,8 @@ class Citation:
         score: relevance within this question; comparable within one question only.
         paged: False if ``page`` counts sections.
         verbatim: True if the passage itself was in the prompt.
+        paragraph: where there are no pages, the paragraph of the section in which the quote
+            begins, from 1, its heading not counted; None where there are pages.
     """
 
     doc: str
@@ -42,6 +50,7 @@ class Citation:
     score: float
     paged: bool = True
     verbatim: bool = False
+    paragraph: int | None = None
 
 
 def cite(
@@ -51,36 +60,52 @@ def cite(
     verbatim: int,
     terms: Sequence[str] = (),
 ) -> tuple[Citation, ...]:
-    """Return the first ``limit`` distinct pages of ``ranked``, best first.
+    """Return the first ``limit`` distinct places of ``ranked``, best first.
 
     Args:
         ranked: passages, best first.
         documents: those that they are in, by id.
-        limit: pages at most.
+        limit: places at most.
         verbatim: how many of the first passages were in the prompt.
         terms: words of the question; each quote is the part of its passage that has most of them.
     """
-    found: dict[tuple[str, int], Citation] = {}
-    for place, hit in enumerate(ranked):
-        key = (hit.doc_id, hit.passage.page)
-        if key in found:
-            continue
+    found: dict[tuple[str, int, int | None], Citation] = {}
+    for order, hit in enumerate(ranked):
         if len(found) == limit:
             break
         document = documents[hit.doc_id]
         page = document.page_at(hit.passage.start)
+        shown = quote(document.text[hit.passage.start : hit.passage.end], terms)
+        paragraph = None if document.paged else _paragraph(document, page, hit.passage, shown)
+        key = (hit.doc_id, hit.passage.page, paragraph)
+        if key in found:
+            continue
         found[key] = Citation(
             doc=document.source,
             doc_id=hit.doc_id,
             title=document.title,
             page=page.number,
             label=page.label,
-            quote=quote(document.text[hit.passage.start : hit.passage.end], terms),
+            quote=shown,
             score=round(hit.score, 4),
             paged=document.paged,
-            verbatim=place < verbatim,
+            verbatim=order < verbatim,
+            paragraph=paragraph,
         )
     return tuple(found.values())
+
+
+def _paragraph(document: Document, section: Page, passage: Passage, shown: str) -> int:
+    """Return the number of the paragraph in which a quote of the passage begins."""
+    words = shown.removeprefix("… ").split()[:_LOCATED_WORDS]
+    begins = re.compile(r"\s+".join(map(re.escape, words)))
+    at = begins.search(document.text, passage.start, passage.end)
+    start = at.start() if at else passage.start
+    before = document.text[section.start : start]
+    number = len(_BLANK_LINES.findall(before.lstrip())) + 1
+    first = _BLANK_LINES.split(document.text[section.start : section.end].strip(), 1)[0]
+    is_heading = section.label is not None and first.strip("#= -\n") == section.label
+    return max(1, number - is_heading)
 
 
 def quote(text: str, terms: Sequence[str] = ()) -> str:

@@ -47,7 +47,7 @@ def source_line(sources: Sequence[Citation]) -> str:
     shown = ""
     for source in sources[:SHOWN]:
         name = names[source.doc]
-        where = clean(place(source.page, source.label, source.paged), 80)
+        where = clean(place(source.page, source.label, source.paged, source.paragraph), 80)
         parts.append(where if name == shown else f"{name} {where}")
         shown = name
     return " · ".join(parts)
@@ -106,7 +106,7 @@ def _sources(terminal: Terminal, sources: Sequence[Citation]) -> None:
         heading.append(f"  {next(iter(names.values()))}", style="not bold")
     terminal.note(heading)
     for number, source in enumerate(sources[:SHOWN], start=1):
-        where = clean(place(source.page, source.label, source.paged), 80)
+        where = clean(place(source.page, source.label, source.paged, source.paragraph), 80)
         name = "" if shared else f"{names[source.doc]}, "
         terminal.note(Text.assemble((f"{number:>3}  ", "cyan"), name, (where, "bold")))
         quote = Text(f"“{clean(source.quote)}”", style="dim")

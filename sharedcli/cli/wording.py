@@ -33,10 +33,11 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-def place(number: int, label: str | None, paged: bool) -> str:
-    """Name one page: "p. 12", "p. 12 (printed iv)"; a section by its heading, or "part 3"."""
+def place(number: int, label: str | None, paged: bool, paragraph: int | None = None) -> str:
+    """Name one page: "p. 12", "p. 12 (printed iv)"; a section: "Results, paragraph 3", "part 3"."""
     if not paged:
-        return label or f"part {number}"
+        inside = f", paragraph {paragraph}" if paragraph else ""
+        return (label or f"part {number}") + inside
     if label is None or label == str(number):
         return f"p. {number}"
     return f"p. {number} (printed {label})"

@@ -49,8 +49,33 @@ def test_all_fields() -> None:
             score=0.8,
             paged=False,
             verbatim=True,
+            paragraph=1,
         ),
     )
+
+
+def test_without_pages_the_paragraph_is_told() -> None:
+    text = (
+        "Results\n\nOil rose\nby four litres.\n \n\n- one\n- two\n\nFog is\nwhite. Rain fell.\n\n"
+    )
+    pages = (Page(1, "Results", 0, len(text)),)
+    document = Document("d.docx", "D", "x", "0" * 64, text, pages, paged=False)
+    hits = [
+        _hit("d", 1, text.index(word), len(text), 0.5) for word in ("Fog", "Oil", "Results", "Rain")
+    ]
+    found = cite(hits, {"d": document}, 10, 0)
+    assert [one.paragraph for one in found] == [3, 1]
+    assert found[0].quote == "Fog is white. Rain fell."
+    headless = Document("d.txt", "D", "x", "0" * 64, text, (Page(1, None, 0, len(text)),), False)
+    assert [one.paragraph for one in cite(hits, {"d": headless}, 10, 0)] == [4, 2, 1]
+
+
+def test_the_paragraph_is_the_quotes_not_the_passages() -> None:
+    text = "Nothing of note. " * 30 + "\n\n" + "The oil rose by four litres. " * 9
+    document = Document("d.txt", "D", "x", "0" * 64, text, (Page(1, None, 0, len(text)),), False)
+    (found,) = cite([_hit("d", 1, 0, len(text), 0.5)], {"d": document}, 10, 0, ["litres"])
+    assert found.quote.startswith("The oil rose")
+    assert found.paragraph == 2
 
 
 def test_the_limit_counts_pages_not_passages() -> None:
