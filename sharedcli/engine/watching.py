@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from sharedcli.engine.events import IndexEvent
 from sharedcli.engine.filters import Filters, find
@@ -88,9 +89,24 @@ class Watcher:
 
     def _notices(self, poll: bool) -> Iterator[bool]:
         """Yield every moment whether something changed."""
+        changes = self._open(poll)
+        while True:
+            try:
+                yield bool(next(changes))
+            except RuntimeError as error:
+                # A file's name is no valid Unicode: it cannot be told, but something has changed.
+                if "decode path" not in str(error):
+                    raise self._unwatchable(error) from error
+                changes = self._open(poll)
+                next(changes)
+                yield True
+            except (OSError, UnicodeEncodeError) as error:
+                raise self._unwatchable(error) from error
+
+    def _open(self, poll: bool) -> Iterator[set[Any]]:
         from watchfiles import watch
 
-        changes = watch(
+        return watch(
             *self._tops,
             watch_filter=lambda _kind, path: self._counts(path),
             debounce=_PAUSE_MS,
@@ -100,13 +116,12 @@ class Watcher:
             force_polling=poll or None,
             ignore_permission_denied=True,
         )
-        try:
-            for found in changes:
-                yield bool(found)
-        except OSError as error:
-            raise SharedCLIError(
-                f"the system cannot watch {', '.join(self._folders)}: {error}; try --poll"
-            ) from error
+
+    def _unwatchable(self, error: Exception) -> SharedCLIError:
+        return SharedCLIError(
+            f"the system cannot watch {', '.join(self._folders)}: {error}; try --poll, or run "
+            "`sharedcli index` again and again"
+        )
 
     def _counts(self, path: str) -> bool:
         """Whether a change of ``path`` may be one of the documents."""

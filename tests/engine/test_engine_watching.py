@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -163,6 +165,25 @@ def test_a_store_in_use_is_tried_again(folder: Path, monkeypatch: pytest.MonkeyP
     events = watcher(folder, index, on_note=notes.append).run(0.05, poll=False)
     assert kinds(until(events, "done")) == ["watching", "found", "indexed", "done"]
     assert "another process is writing; trying again" in notes[0]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs file names of any bytes")
+def test_names_of_any_bytes(folder: Path) -> None:
+    index = Rounds([], [IndexEvent("indexed", "a")], [IndexEvent("indexed", "b")])
+    events = watcher(folder, index).run(0.05, poll=False)
+    until(events, "watching")
+    Path(os.fsdecode(os.fsencode(folder) + b"/\xff\xfe.txt")).write_text(PROSE)
+    assert until(events, "done")[-2].source == "a"
+    (folder / "b.txt").write_text(PROSE)
+    assert until(events, "done")[-2].source == "b"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs file names of any bytes")
+def test_a_folder_whose_name_cannot_be_watched(folder: Path) -> None:
+    odd = Path(os.fsdecode(os.fsencode(folder) + b"/\xff"))
+    odd.mkdir()
+    with pytest.raises(SharedCLIError, match="cannot watch"):
+        next(watcher(odd, Rounds([])).run(0.05, poll=False))
 
 
 def test_a_folder_that_is_gone_ends_it(folder: Path) -> None:
