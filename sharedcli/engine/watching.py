@@ -149,7 +149,7 @@ class Watcher:
             for event in self._index(self._folders, filters=self._filters):
                 if event.kind == "failed":
                     failed.add(event.source)
-                if first or self._is_news(event):
+                if self._is_news(event) or first:
                     yield from held
                     held.clear()
                     yield event

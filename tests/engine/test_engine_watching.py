@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -156,6 +157,15 @@ def test_what_is_no_news_is_not_told_again(folder: Path) -> None:
     assert index.filters[1].passed_over == {
         str(folder / "a.txt"): (status.st_size, status.st_mtime_ns)
     }
+
+
+def test_a_missing_document_is_told_once(folder: Path) -> None:
+    lost = IndexEvent("missing", "gone.txt", record=SimpleNamespace(id="0" * 12))  # type: ignore[arg-type]
+    index = Rounds([lost], [lost, IndexEvent("indexed", "a")])
+    events = watcher(folder, index).run(0.05, poll=False)
+    assert kinds(until(events, "watching")) == ["found", "missing", "done", "watching"]
+    (folder / "b.txt").write_text("x")
+    assert kinds(until(events, "done")) == ["found", "indexed", "done"]
 
 
 def test_a_store_in_use_is_tried_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
