@@ -2,7 +2,7 @@
 _sharedcli() {
   local cur="${COMP_WORDS[COMP_CWORD]}" prev="${COMP_WORDS[COMP_CWORD-1]}"
   local command="" next word i options="" words="" files=""
-  local -a known=("index" "ask" "chat" "demo" "list" "show" "tree" "rm" "export" "import" "status" "stats" "check" "gc" "path" "train" "model" "model fetch" "model list" "model path" "config" "config show" "config path" "eval" "eval perplexity" "eval needle" "eval qa" "eval retrieval" "eval abstain" "eval compare" "bench" "bench latency" "bench memory" "bench storage" "bench index")
+  local -a known=("index" "watch" "ask" "chat" "demo" "list" "show" "tree" "rm" "export" "import" "status" "stats" "check" "gc" "path" "train" "model" "model fetch" "model list" "model path" "config" "config show" "config path" "eval" "eval perplexity" "eval needle" "eval qa" "eval retrieval" "eval abstain" "eval compare" "bench" "bench latency" "bench memory" "bench storage" "bench index")
   for ((i = 1; i < COMP_CWORD; i++)); do
     next="${command:+$command }${COMP_WORDS[i]}"
     for word in "${known[@]}"; do
@@ -29,6 +29,7 @@ _sharedcli() {
     --levels) COMPREPLY=($(compgen -W "per_node nested" -- "$cur")); return ;;
     --slot-choice) COMPREPLY=($(compgen -W "first last mean pooled" -- "$cur")); return ;;
     --slot-format) COMPREPLY=($(compgen -W "int8 int4 bfloat16 float16 float32" -- "$cur")); return ;;
+    --settle) COMPREPLY=(); return ;;
     --doc) COMPREPLY=(); return ;;
     -d) COMPREPLY=(); return ;;
     --questions) COMPREPLY=($(compgen -f -- "$cur")); return ;;
@@ -74,8 +75,9 @@ _sharedcli() {
     --text) COMPREPLY=(); return ;;
   esac
   case "$command" in
-    "") options="--version --help" words="index ask chat demo list show tree rm export import status stats check gc path train model config eval bench" files="" ;;
+    "") options="--version --help" words="index watch ask chat demo list show tree rm export import status stats check gc path train model config eval bench" files="" ;;
     "index") options="--force -f --prune --dry-run -n --include --exclude --hidden --no-gitignore --store --quota --cache --offline --model -m --revision --adapter --device --dtype --attn-implementation --quantization --load-in-4bit --chunk-tokens --depth --slots-per-node --levels --slot-choice --slot-format --json --quiet -q --no-color --debug --help" words="" files="1" ;;
+    "watch") options="--prune --include --exclude --hidden --no-gitignore --settle --poll --store --quota --cache --offline --model -m --revision --adapter --device --dtype --attn-implementation --quantization --load-in-4bit --chunk-tokens --depth --slots-per-node --levels --slot-choice --slot-format --json --quiet -q --no-color --debug --help" words="" files="" ;;
     "ask") options="--doc -d --questions --passages --budget --inject --abstain --decode-weights --max-tokens --temperature --top-p --seed --store --cache --offline --model -m --revision --adapter --device --dtype --attn-implementation --quantization --load-in-4bit --chunk-tokens --depth --slots-per-node --levels --slot-choice --slot-format --json --quiet -q --no-color --debug --help" words="" files="" ;;
     "chat") options="--doc -d --passages --budget --inject --abstain --decode-weights --max-tokens --temperature --top-p --seed --store --cache --offline --model -m --revision --adapter --device --dtype --attn-implementation --quantization --load-in-4bit --chunk-tokens --depth --slots-per-node --levels --slot-choice --slot-format --json --quiet -q --no-color --debug --help" words="" files="" ;;
     "demo") options="--store --cache --offline --model -m --revision --adapter --device --dtype --attn-implementation --quantization --load-in-4bit --json --quiet -q --no-color --debug --help" words="" files="" ;;
