@@ -87,7 +87,7 @@ def main() -> None:
             reference.setdefault(number, said)
             same = [a == b for a, b in zip(said, reference[number], strict=False)]
             agree += [*same, False].index(False)
-            total += len(reference[number])
+            total += max(len(said), len(reference[number]))
         nats = [loss(Decoder(model, None, name), window) for window in windows[: chosen.windows]]
         speed, ahead = len(plain) / sum(plain), len(drafted) / sum(drafted)
         print(
