@@ -44,7 +44,7 @@ CHOICES = {
     "inject": ("auto", "always", "never"),
     "abstain": ("auto", "never"),
     "decode_weights": ("auto", "int4", "int8", "plain", "unpacked"),
-    "slot_format": ("int8", "int4", "bfloat16", "float16", "float32"),
+    "slot_format": ("int8", "int4", "bfloat16", "float16", "float32", "recompute"),
     "levels": ("per_node", "nested"),
     "slot_choice": ("first", "last", "mean", "pooled"),
 }
@@ -123,7 +123,8 @@ class Settings:
         abstain: "auto" (refuse what the documents do not seem to answer) or "never".
         decode_weights: "auto", "int4", "int8", "plain" or "unpacked": how a CPU reads the weights
             while it decodes.
-        slot_format: "int8", "int4", "bfloat16", "float16" or "float32": how slots are stored.
+        slot_format: "int8", "int4", "bfloat16", "float16" or "float32": how slots are stored;
+            "recompute" stores none and makes those that a question opens.
         chunk_tokens, depth, slots_per_node, levels, slot_choice: the tree's geometry; None is the
             adapter's.
         quota: bytes that the store may take; None for no limit.

@@ -28,7 +28,7 @@ _sharedcli() {
     --slots-per-node) COMPREPLY=(); return ;;
     --levels) COMPREPLY=($(compgen -W "per_node nested" -- "$cur")); return ;;
     --slot-choice) COMPREPLY=($(compgen -W "first last mean pooled" -- "$cur")); return ;;
-    --slot-format) COMPREPLY=($(compgen -W "int8 int4 bfloat16 float16 float32" -- "$cur")); return ;;
+    --slot-format) COMPREPLY=($(compgen -W "int8 int4 bfloat16 float16 float32 recompute" -- "$cur")); return ;;
     --settle) COMPREPLY=(); return ;;
     --doc) COMPREPLY=(); return ;;
     -d) COMPREPLY=(); return ;;

@@ -25,6 +25,7 @@ from sharedcli.errors import UsageError
 from sharedcli.ingest.document import Document
 from sharedcli.ingest.sanitise import sanitise
 from sharedcli.model.compressed import CompressedKV
+from sharedcli.model.compressor import Compressor
 from sharedcli.model.decoder import Decoder, Sampling
 from sharedcli.model.devices import guard_memory
 from sharedcli.model.injected import InjectedKV
@@ -139,7 +140,8 @@ class Asker:
                 "injects them anyway)"
             )
         with guard_memory("reading slots"):
-            return read_context(self._store, frontiers, trees, self._model.base.dtype), ""
+            dtype, again = self._model.base.dtype, Compressor(self._model.shared)
+            return read_context(self._store, frontiers, trees, dtype, again), ""
 
     def _answer(
         self,

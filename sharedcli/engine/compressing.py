@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from sharedcli.model.devices import guard_memory
+from sharedcli.store.identity import RECOMPUTE
 from sharedcli.store.quantize import Encoded, encode
 from sharedcli.store.spans import ChunkTokens
 from sharedcli.store.writer import SUMMARIES, DocumentWriter
@@ -107,6 +108,8 @@ def _compressed(
     chunks: Sequence[int],
     slot_format: str,
 ) -> list[EncodedChunk]:
+    if slot_format == RECOMPUTE:
+        return [{} for _ in chunks]
     with guard_memory("compressing"):
         found = compressor.compress_stored(tokens, tree, chunks)
         return [stored_tensors(slots, slot_format) for slots in found]

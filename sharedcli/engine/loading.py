@@ -21,7 +21,7 @@ from sharedcli.model.compressor import Compressor
 from sharedcli.model.merged import MergedLayers, is_mergeable
 from sharedcli.model.sharedllm import SharedLLM
 from sharedcli.settings import Settings
-from sharedcli.store.identity import TreeIdentity
+from sharedcli.store.identity import RECOMPUTE, TreeIdentity
 from sharedcli.tree.geometry import TreeGeometry
 
 if TYPE_CHECKING:
@@ -108,7 +108,8 @@ class LoadedModel:
             adapter=self.adapter_sha256,
             quantization=identity.quantization or "none",
             passage_encoder=encoder,
-            compressor="merged" if self.merges else "hooks",
+            # what a question opens is made anew without laying out weights first
+            compressor="merged" if self.merges and settings.slot_format != RECOMPUTE else "hooks",
         )
 
 

@@ -18,7 +18,9 @@ from sharedcli.store.digests import digest
 TREE_FORMAT_VERSION = 1
 """Version of what the tensors mean (names, axes, order of slots)."""
 
-SLOT_FORMATS = ("bfloat16", "float16", "float32", "int8", "int4")
+RECOMPUTE = "recompute"
+"""No slots are kept: those that a question opens are made from the stored tokens."""
+SLOT_FORMATS = ("bfloat16", "float16", "float32", "int8", "int4", RECOMPUTE)
 """How key and value slots can be written."""
 
 

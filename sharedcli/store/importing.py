@@ -34,7 +34,7 @@ from sharedcli.ingest.sanitise import sanitise, sanitise_line
 from sharedcli.store import portable
 from sharedcli.store.digests import is_sha256
 from sharedcli.store.fulltext import MAX_PASSAGES
-from sharedcli.store.identity import TREE_FORMAT_VERSION, TreeIdentity
+from sharedcli.store.identity import RECOMPUTE, TREE_FORMAT_VERSION, TreeIdentity
 from sharedcli.store.quantize import Encoded, code_shapes
 from sharedcli.store.records import DocumentRecord, Passage
 from sharedcli.store.spans import ChunkTokens
@@ -260,6 +260,8 @@ class _Chunks:
         depth = tree.geometry.depth
         nested = tree.geometry.levels == "nested"
         self._levels = [depth] if nested else list(range(1, depth + 1))
+        if identity.slot_format == RECOMPUTE:
+            self._levels = []
 
     def tokens(self, index: int, found: dict[str, Tensor]) -> ChunkTokens:
         """The chunk's tokens."""

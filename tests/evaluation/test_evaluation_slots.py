@@ -12,6 +12,7 @@ from sharedcli.evaluation.methods.contract import Context, Workbench
 from sharedcli.evaluation.methods.registry import make_methods
 from sharedcli.evaluation.methods.slots import SlotCache, shuffled
 from sharedcli.model.compressor import assemble
+from sharedcli.model.merged import MergedLayers
 from sharedcli.model.sharedllm import SharedLLM
 from sharedcli.tree.context_tree import ContextTree
 from sharedcli.tree.frontier import fixed_path
@@ -25,13 +26,16 @@ GEOMETRY = TreeGeometry(128, 2, 8, "nested", "last")
 def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Tokens of each pass of the compressor."""
     seen: list[int] = []
-    encode = SharedLLM.encode
 
-    def counted(self: SharedLLM, tokens: torch.Tensor, layers: int | None = None) -> Any:
-        seen.append(tokens.numel())
-        return encode(self, tokens, layers)
+    def counting(encode: Any) -> Any:
+        def counted(self: Any, tokens: torch.Tensor, *rest: Any) -> Any:
+            seen.append(tokens.numel())
+            return encode(self, tokens, *rest)
 
-    monkeypatch.setattr(SharedLLM, "encode", counted)
+        return counted
+
+    for kind in (SharedLLM, MergedLayers):
+        monkeypatch.setattr(kind, "encode", counting(kind.encode))
     return seen
 
 
@@ -59,8 +63,8 @@ def test_all_ratios_come_from_one_pass_and_equal_each_alone(
             wanted = alone.compress_frontiers([tokens], [tree], [frontiers])
         passes[:] = before
         found = assemble(taken.chunks)
-        torch.testing.assert_close(found.keys, wanted.keys)
-        torch.testing.assert_close(found.values, wanted.values)
+        torch.testing.assert_close(found.keys, wanted.keys, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(found.values, wanted.values, rtol=1e-4, atol=1e-4)
         assert torch.equal(found.place, wanted.place)
 
 

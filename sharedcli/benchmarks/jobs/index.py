@@ -62,7 +62,7 @@ def write_document(plan: Plan, sample: Sample) -> Path:
 def warm(bench: Bench, sample: Sample) -> None:
     """Compress one chunk, so that nothing is set up while the clock runs."""
     tree = ContextTree(len(sample.tokens), bench.model.geometry(bench.settings))
-    bench.model.compressor.compress_chunks(sample.tokens, tree, [0])
+    bench.model.indexer.compress_stored(sample.tokens, tree, [0])
 
 
 def run(engine: BenchEngine, file: Path, told: Callable[[int, int], None]) -> DocumentRecord:
@@ -85,7 +85,7 @@ def run(engine: BenchEngine, file: Path, told: Callable[[int, int], None]) -> Do
 def _estimate(bench: Bench, context: int) -> int:
     """A pass of the compressor with what it keeps, and the document's text and vectors."""
     counts = bench.counts
-    at_once = min(context, bench.model.compressor.batch_tokens)
+    at_once = min(context, bench.model.indexer.batch_tokens)
     token = counts.injected * counts.cached * bench.value
     kept = 4 * at_once * token  # as collected, stacked, unrotated and chosen
     vectors = at_once * counts.width * torch.float32.itemsize

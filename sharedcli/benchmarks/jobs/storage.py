@@ -24,12 +24,13 @@ from sharedcli.engine.loading import LoadedModel
 from sharedcli.engine.opening import stored_tree
 from sharedcli.engine.slots import read_context
 from sharedcli.errors import UsageError
+from sharedcli.model.compressor import Compressor
 from sharedcli.model.tokens import tokenize_text
 from sharedcli.retrieve.search import ChunkFrontier
 from sharedcli.store.store import Store
 from sharedcli.tree.frontier import fixed_path
 
-FORMATS = ("bfloat16", "int8", "int4")
+FORMATS = ("bfloat16", "int8", "int4", "recompute")
 LEVELS = ("nested", "per_node")
 
 
@@ -143,7 +144,9 @@ def _slots(store: Store, doc_id: str, model: LoadedModel) -> Any:
         for chunk in range(tree.chunks)
         for nodes in (fixed_path(tree, chunk),)
     ]
-    return read_context(store, frontiers, {doc_id: tree}, model.base.dtype)
+    return read_context(
+        store, frontiers, {doc_id: tree}, model.base.dtype, Compressor(model.shared)
+    )
 
 
 @torch.inference_mode()

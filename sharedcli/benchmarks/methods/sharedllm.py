@@ -27,6 +27,7 @@ from sharedcli.engine.engine import Engine
 from sharedcli.engine.opening import open_frontiers, stored_tree
 from sharedcli.engine.slots import read_context
 from sharedcli.model.compressed import CompressedKV
+from sharedcli.model.compressor import Compressor
 from sharedcli.model.relevance import node_scorer, query_summary, search_frontiers
 from sharedcli.retrieve.find import find_passages
 from sharedcli.retrieve.search import ChunkFrontier
@@ -106,8 +107,8 @@ class SharedLLMFresh(SharedLLMMethod):
         tree = self._tree(len(sample.tokens))
         query = query_summary(model.shared, sample.question)
         contexts = [sample.tokens]
-        frontiers = search_frontiers(model.compressor, contexts, [tree], [query])
-        slots = model.compressor.compress_frontiers(contexts, [tree], frontiers)
+        frontiers = search_frontiers(model.indexer, contexts, [tree], [query])
+        slots = model.indexer.compress_frontiers(contexts, [tree], frontiers)
         return self._answering(slots)
 
     def _context_work(self, tokens: int) -> Work:
@@ -130,7 +131,7 @@ class SharedLLMFresh(SharedLLMMethod):
 
     def _reading_bytes(self, tokens: int, running: int) -> int:
         counts, bench = self.bench.counts, self.bench
-        at_once = min(tokens, bench.model.compressor.batch_tokens)
+        at_once = min(tokens, bench.model.indexer.batch_tokens)
         kept = 4 * at_once * counts.injected * counts.cached * bench.value
         vectors = tokens / self._tree(1).geometry.chunk_tokens * counts.width * bench.value
         nodes = 2 ** (self._tree(1).geometry.depth + 1) - 2
@@ -160,8 +161,8 @@ class SharedLLMIndexed(SharedLLMMethod):
             else:
                 ranked = find_passages(store, QUESTION, [record.id], self._engine.encoder())
                 frontiers, trees = open_frontiers(store, ranked, [record], self._budget)
-            dtype = self.bench.model.base.dtype
-            slots = read_context(store, frontiers, trees, dtype) if frontiers else None
+            dtype, again = self.bench.model.base.dtype, Compressor(self.bench.model.shared)
+            slots = read_context(store, frontiers, trees, dtype, again) if frontiers else None
         return self._answering(slots)
 
     def _paths(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from random import Random
 from typing import Any, cast
 
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from sharedcli.model.compressor import Compressor, Frontier, NodeSlots
+from sharedcli.model.merged import MergedLayers, is_mergeable
 from sharedcli.model.sharedllm import Encoded, SharedLLM
 from sharedcli.tree.context_tree import ContextTree, Node
 from sharedcli.tree.frontier import fixed_path
@@ -134,7 +136,9 @@ class _EncodeOnce:
             started = time.perf_counter()
             while len(self._last) >= _REMEMBERED:
                 del self._last[next(iter(self._last))]
-            self._last[key] = self._model.encode(tokens, layers)
+            merged = _merged(self._model) if layers is None else None
+            encoded = merged.encode(tokens) if merged else self._model.encode(tokens, layers)
+            self._last[key] = encoded
             if tokens.is_cuda or self._model.device.type == "cuda":
                 torch.cuda.synchronize(self._model.device)
             self.seconds += time.perf_counter() - started
@@ -143,6 +147,12 @@ class _EncodeOnce:
     def forget(self) -> None:
         """Give the passes' memory back."""
         self._last.clear()
+
+
+@lru_cache(maxsize=1)
+def _merged(model: SharedLLM) -> MergedLayers | None:
+    """The compressor as indexing runs it, laid out once for all documents."""
+    return MergedLayers(model) if is_mergeable(model) else None
 
 
 def _all(tree: ContextTree, chunks: Sequence[int]) -> list[Node]:

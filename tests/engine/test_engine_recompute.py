@@ -1,0 +1,104 @@
+"""A store without slots: those that a question opens are made from its tokens, and are the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from engine_samples import BELL, LAMP, TIDE, run_index
+
+from sharedcli.engine.engine import Engine
+from sharedcli.engine.opening import stored_tree
+from sharedcli.engine.slots import read_context
+from sharedcli.errors import ModelMismatchError
+from sharedcli.model.compressor import Compressor
+from sharedcli.retrieve.search import ChunkFrontier
+from sharedcli.settings import Settings
+from sharedcli.store.store import Store
+from sharedcli.tree.frontier import fixed_path
+
+
+@pytest.fixture
+def engine(settings_for: Callable[..., Settings], tmp_path: Path) -> Any:
+    (tmp_path / "day.txt").write_text((LAMP + BELL + TIDE) * 6, "utf-8")
+    with Engine(settings_for(slot_format="recompute")) as engine:
+        run_index(engine, tmp_path / "day.txt")
+        yield engine
+
+
+def _frontiers(engine: Engine) -> tuple[list[ChunkFrontier], dict[str, Any]]:
+    (record,) = engine.documents()
+    tree = stored_tree(engine.store(), record)
+    assert tree.chunks > 2
+    chunks = [0, tree.chunks - 1]  # not all: only what is opened is read again
+    paths = [fixed_path(tree, chunk) for chunk in chunks]
+    found = [
+        ChunkFrontier(record.id, chunk, path, (1.0,) * len(path))
+        for chunk, path in zip(chunks, paths, strict=True)
+    ]
+    return found, {record.id: tree}
+
+
+def test_slots_are_the_compressors(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    frontiers, trees = _frontiers(engine)
+    model = engine.model()
+    compressor = Compressor(model.shared)
+    read: list[int] = []
+    encode = model.shared.encode
+    monkeypatch.setattr(
+        model.shared, "encode", lambda tokens, layers=None: (
+            read.append(tokens.numel()), encode(tokens, layers)
+        )[1],
+    )  # fmt: skip
+    made = read_context(engine.store(), frontiers, trees, torch.float32, compressor)
+    (tree,) = trees.values()
+    assert sum(read) <= sum(tree.root(one.chunk).tokens for one in frontiers) * tree.geometry.depth
+    (record,) = engine.documents()
+    ids = [engine.store().chunk_tokens(record.id, c).token_ids for c in range(tree.chunks)]
+    whole = torch.cat([torch.from_numpy(part.astype("int64")) for part in ids])
+    with torch.inference_mode():
+        expected = compressor.compress_frontiers([whole], [tree], [[o.nodes for o in frontiers]])
+    for field in fields(made):
+        found, wanted = getattr(made, field.name), getattr(expected, field.name)
+        if found is not None:
+            torch.testing.assert_close(found, wanted)
+
+
+def test_a_question_is_answered_and_little_is_stored(
+    engine: Engine, settings_for: Callable[..., Settings], tmp_path: Path
+) -> None:
+    settings = replace(engine.settings, inject="always", abstain="never", max_tokens=4)
+    with Engine(settings) as asked:
+        answer = asked.ask("What did the lighthouse keeper write?")
+        "".join(answer)
+        assert answer.usage.slots > 0
+    small = engine.store().stats()
+    assert small.blob_bytes < 200 * len(list(engine.documents())) * 50
+    with Engine(settings_for(store=tmp_path / "other", slot_format="int4")) as whole:
+        run_index(whole, tmp_path / "day.txt")
+        assert whole.documents()[0].stored_bytes > engine.documents()[0].stored_bytes
+    assert not engine.store().check().problems
+
+
+def test_a_store_with_slots_is_not_taken_for_one_without(
+    engine: Engine, settings_for: Callable[..., Settings]
+) -> None:
+    with (
+        Engine(settings_for(slot_format="int4")) as other,
+        pytest.raises(ModelMismatchError, match="recompute"),
+    ):
+        other.ask("What did the lighthouse keeper write?")
+
+
+def test_it_is_exported_and_imported(engine: Engine, tmp_path: Path) -> None:
+    (record,) = engine.documents()
+    engine.store().export(record.id, tmp_path / "day.tree")
+    with Store.open(tmp_path / "elsewhere", create=True) as store:
+        there = store.import_file(tmp_path / "day.tree")
+        assert there.tokens == record.tokens
+        assert store.identity(there.id) == engine.store().identity(record.id)
+        assert not store.check().problems
