@@ -23,7 +23,7 @@ from sharedcli.ingest.sanitise import printable_path
 
 SECONDS, MEMORY = 30.0, 1 << 30
 PROBE = """
-import sys
+import resource, sys
 from sharedcli.errors import DocumentError
 from sharedcli.ingest.reader import DocumentReader
 path = sys.argv[1]
@@ -33,6 +33,10 @@ with DocumentReader() as reader:
         print(f"read: {len(document.text):,} characters")
     except DocumentError as error:
         print(f"refused: {str(error).rpartition(path.rpartition('/')[2] + ': ')[2]}")
+# what the system counts for a process begins with its parent's peak; this does not
+own = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
+worker = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+print(max(int(own), worker))
 """
 
 
@@ -51,11 +55,11 @@ def attempt(path: Path) -> tuple[str, float, float, int]:
     child.returncode = os.waitstatus_to_exitcode(status)
     child.stdout.close()
     child.stderr.close()
-    outcome = said.decode(errors="replace").strip()
+    outcome, _, peak = said.decode(errors="replace").strip().rpartition("\n")
     if child.returncode or wrong or not outcome:
         outcome = f"CRASHED: {wrong.decode(errors='replace')[-200:]}"
     processor = usage.ru_utime + usage.ru_stime
-    return outcome, time.monotonic() - began, processor, usage.ru_maxrss * 1024
+    return outcome, time.monotonic() - began, processor, int(peak or usage.ru_maxrss) * 1024
 
 
 def trial(place: Path, names: list[str] | None = None) -> Counter[str]:

@@ -21,6 +21,7 @@ OTHERS = {
     "slot_format": "int8",
     "key_position": "rotated",
     "passage_encoder": "some/encoder",
+    "compressor": "merged",
     "format_version": 2,
 }
 
