@@ -156,7 +156,7 @@ def test_storage(make_plan: MakePlan, recorder: Any, tmp_path: Path) -> None:
     result = storing(make_plan(), [], recorder.jobs, context=256, running=32, windows=2)
     plain = _checked(result)
     sizes = {(one["slot_format"], one["levels"]): one for one in plain["methods"]}
-    assert len(sizes) == 6
+    assert len(sizes) == 8
     assert plain["windows"] == 2
     for levels in ("nested", "per_node"):
         wide, half = sizes["bfloat16", levels], sizes["int8", levels]
@@ -164,6 +164,7 @@ def test_storage(make_plan: MakePlan, recorder: Any, tmp_path: Path) -> None:
         assert (wide["loss_increase"], wide["kl"]) == (0.0, pytest.approx(0.0, abs=1e-6))
         assert wide["bytes_per_token"] > wide["slot_bytes_per_token"]
         assert "not trained" in wide["caveat"]
+        assert sizes["recompute", levels]["bytes_per_token"] < half["bytes_per_token"]
     assert plain["loss_without_slots"] > 0
     drawn = plots.draw(result, tmp_path)
     assert [path.name for path in drawn] == ["storage.png"]

@@ -178,6 +178,7 @@ def test_the_store_and_the_online_compressor_give_the_same_answer(
         frontiers: Sequence[ChunkFrontier],
         trees: Mapping[str, ContextTree],
         dtype: torch.dtype,
+        compressor: Any,
     ) -> CompressedKV:
         parts = []
         model = engine.model()
