@@ -34,8 +34,8 @@ Product = Callable[[Tensor], Tensor]
 def product(weight: Tensor) -> Product:
     """``x -> x W^T`` without a gradient, for a weight [out, in] that is used many times.
 
-    In bfloat16 on a processor with matrix units a weight is laid out anew in each product, which
-    takes as long as 250 tokens of it; here that is done once.
+    In bfloat16 on a processor with matrix units a weight is laid out anew in each product; here
+    that is done once.
     """
     weight = weight.contiguous()
     packs = weight.device.type == "cpu" and weight.dtype == torch.bfloat16

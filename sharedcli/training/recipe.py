@@ -332,8 +332,8 @@ class Recipe:
             training alone, not measuring or loading, so that equal budgets compare.
         precision: "bf16" (autocast), "fp32", or "auto": bf16 where the hardware multiplies it.
         checkpointing: compute activations again in the backward pass instead of keeping them.
-        fused: run Llama's layers as functions of merged weights (``training/fused.py``), which is
-            several times faster on a CPU; where they do not fit, the ordinary way is taken.
+        fused: run Llama's layers as functions of merged weights (``training/fused.py``), for speed
+            on a CPU; where they do not fit, the ordinary way is taken.
         save_steps, save_minutes: how often a checkpoint is written; 0 for never.
         bad_steps: steps in a row with a loss that is no number after which training stops.
     """
