@@ -1,9 +1,10 @@
 """Both roles as plain functions of their merged weights: the fast way to train a small base.
 
 The hooks of ``model/lora.py`` add two thin products, a sum and two casts to every projection, and
-the stock attention's backward pass is slow on a CPU. Here a role's updates are added to the weights once per batch (``W + B A``, differentiable), a layer is a
-few functions with backward passes of their own, and sequences are run one by one, so that what a
-layer makes of a chunk stays in the processor's cache.
+the stock attention's backward pass is slow on a CPU. Here a role's updates are added to the weights
+once per optimiser step, a layer is a few functions with backward passes of their own that give the
+updates their gradients, and sequences are run one by one, so that what a layer makes of a chunk
+stays in the processor's cache.
 
 It knows Llama's layer only (no biases, no norms of queries and keys, no window); ``fits`` tells.
 Results equal those of ``SharedLLM`` up to rounding, which tests hold in float64.
