@@ -61,6 +61,8 @@ _NUMBERS: dict[str, tuple[type[int] | type[float], Callable[[float], bool], str]
     "chunk_tokens": (int, lambda n: n >= 2, "a whole number of tokens, 2 or more"),
     "depth": (int, lambda n: 1 <= n <= 10, "a whole number from 1 to 10"),
     "slots_per_node": (int, lambda n: n >= 1, "a whole number, 1 or more"),
+    "lead_tokens": (int, lambda n: n >= 0, "a whole number of tokens, 0 or more"),
+    "stored_depth": (int, lambda n: 0 <= n <= 10, "a whole number from 0 to 10"),
 }
 _SIZE = re.compile(r"(\d{1,18}(?:\.\d{1,9})?)\s*([kmgt]i?b?|b?)")
 _UNITS = {
@@ -125,8 +127,8 @@ class Settings:
             while it decodes.
         slot_format: "int8", "int4", "bfloat16", "float16" or "float32": how slots are stored;
             "recompute" stores none and makes those that a question opens.
-        chunk_tokens, depth, slots_per_node, levels, slot_choice: the tree's geometry; None is the
-            adapter's.
+        chunk_tokens, depth, slots_per_node, levels, slot_choice, lead_tokens, stored_depth: the
+            tree's geometry; None is the adapter's.
         quota: bytes that the store may take; None for no limit.
         color: "auto", "always" or "never".
         origins: where each value came from, by name; what is not in it is a default.
@@ -157,6 +159,8 @@ class Settings:
     slots_per_node: int | None = None
     levels: str | None = None
     slot_choice: str | None = None
+    lead_tokens: int | None = None
+    stored_depth: int | None = None
     quota: int | None = None
     color: str = "auto"
     origins: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)

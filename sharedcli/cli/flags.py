@@ -104,6 +104,8 @@ GEOMETRY = (
     Flag("slots_per_node", int, ("--slots-per-node",), "Slots that a node keeps.", _TREE),
     Flag("levels", str, ("--levels",), "per_node or nested.", _TREE),
     Flag("slot_choice", str, ("--slot-choice",), "first, last, mean or pooled.", _TREE),
+    Flag("lead_tokens", int, ("--lead-tokens",), "Tokens read before each chunk.", _TREE),
+    Flag("stored_depth", int, ("--stored-depth",), "Deepest level stored; 0: all.", _TREE),
     Flag(
         "slot_format",
         str,

@@ -8,7 +8,7 @@ asked for.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from sharedcli.model.fetch import OnStep
 
 NO_ADAPTER = "none"
+GEOMETRY = tuple(item.name for item in fields(TreeGeometry))
+"""Settings that change the adapter's geometry."""
 KEYS_STORED = "unrotated"
 """Stored keys carry no position; they are rotated to their places when injected."""
 
@@ -72,7 +74,7 @@ class LoadedModel:
         """The adapter's geometry with what the settings change."""
         given = {
             name: value
-            for name in ("chunk_tokens", "depth", "slots_per_node", "levels", "slot_choice")
+            for name in GEOMETRY
             if (value := getattr(settings, name)) is not None
         }
         old = self.shared.config.geometry
@@ -80,16 +82,20 @@ class LoadedModel:
             # the ratio stays when the chunk size changes
             slots = round(old.slots_per_node * given["chunk_tokens"] / old.chunk_tokens)
             given["slots_per_node"] = max(1, slots)
+        if "depth" in given and "stored_depth" not in given:
+            given["stored_depth"] = old.stored_depth if old.stored_depth <= given["depth"] else 0
         geometry = replace(old, **given)
         if geometry.slot_choice == "pooled" and self.shared.adapter.pool_query is None:
             raise UsageError(
                 "there is no adapter that has learned to pool slots (--slot-choice pooled); use "
                 "first, last or mean, or train an adapter with it"
             )
-        if geometry.chunk_tokens > self.base.window:
+        if (read := geometry.lead_tokens + geometry.chunk_tokens) > self.base.window:
+            lead = f" and {geometry.lead_tokens} before them" if geometry.lead_tokens else ""
             raise UsageError(
-                f"chunks of {geometry.chunk_tokens} tokens exceed the model's window of "
-                f"{self.base.window}; use --chunk-tokens {self.base.window} or less"
+                f"chunks of {geometry.chunk_tokens} tokens{lead} exceed the model's window of "
+                f"{self.base.window}; use --chunk-tokens "
+                f"{geometry.chunk_tokens + self.base.window - read} or less"
             )
         return geometry
 

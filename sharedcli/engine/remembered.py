@@ -45,6 +45,8 @@ _SETTINGS = (
     "slots_per_node",
     "levels",
     "slot_choice",
+    "lead_tokens",
+    "stored_depth",
 )
 _GPUS = ("/dev/nvidiactl", "/dev/kfd")
 _COMMIT_DIGITS = 40

@@ -5,10 +5,10 @@ Two uses of one mechanism:
 - ``compress_frontiers`` (training, evaluation): only the nodes of given frontiers, with gradient;
 - ``compress_stored`` (indexing): what the store keeps of whole chunks, without gradient.
 
-With per-node levels a node is encoded on its own from position 0, as in the paper; since attention
-is causal, a left child is a prefix of its parent, so only the longest node at each start is run:
+With per-node levels a node is encoded on its own, as in the paper; since attention is causal, a left child is a prefix of its parent, so only the longest node at each start is run:
 two passes over the tokens instead of one per level. With nested levels the chunk is run once and a
-coarser node's slots are taken from its children's.
+coarser node's slots are taken from its children's. Each sequence begins the geometry's lead before
+the node or chunk, as far as the document goes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sharedcli.model.merged import MergedLayers
 from sharedcli.model.sharedllm import Encoded, SharedLLM
 from sharedcli.model.slots import choose_slots, derive_slots, kept_offsets
 from sharedcli.tree.context_tree import ContextTree, Node
-from sharedcli.tree.windows import inner_groups, leaf_windows
+from sharedcli.tree.windows import inner_groups, leaf_windows, level_groups
 
 Frontier = tuple[Node, ...]
 
@@ -51,7 +51,7 @@ class ChunkSlots:
     """What is stored of one chunk.
 
     ``levels``: unrotated keys and values [M, K, S, D] of each stored level, its nodes side by side;
-    with nested levels only the deepest. ``summaries`` [N, E] of all nodes, in tree order.
+    with nested levels only the deepest that is stored. ``summaries`` [N, E] of all nodes, in tree order.
     """
 
     levels: dict[int, tuple[Tensor, Tensor]]
@@ -60,7 +60,10 @@ class ChunkSlots:
 
 @dataclass(frozen=True)
 class _Job:
-    """One sequence to encode: document tokens from ``start`` to ``end`` of context ``context``."""
+    """One sequence to encode: document tokens from ``start`` to ``end`` of context ``context``.
+
+    ``start`` is before the nodes it serves where the geometry has a lead.
+    """
 
     context: int
     start: int
@@ -152,7 +155,7 @@ class Compressor:
         self, tokens: Tensor, tree: ContextTree, chunks: Sequence[int]
     ) -> list[list[NodeSlots]]:
         """Encode every stored node of several chunks; nodes of equal length share a pass."""
-        nodes = [list(tree.nodes(chunk)) for chunk in chunks]
+        nodes = [list(tree.stored_nodes(chunk)) for chunk in chunks]
         wanted = [(0, node) for chunk in nodes for node in chunk]
         slots = self.compress_nodes([tokens], [tree], wanted)
         return [[slots[0, node] for node in chunk] for chunk in nodes]
@@ -164,12 +167,13 @@ class Compressor:
         """Return what the store keeps of several chunks of the document ``tokens`` [T]."""
         if tree.geometry.levels == "per_node":
             return [_by_level(nodes) for nodes in self.compress_chunks(tokens, tree, chunks)]
-        by_length: dict[int, list[int]] = defaultdict(list)
+        by_length: dict[tuple[int, int], list[int]] = defaultdict(list)
         for chunk in chunks:
-            by_length[tree.root(chunk).tokens].append(chunk)
+            root = tree.root(chunk)
+            by_length[root.start - sequence_start(tree, root), root.tokens].append(chunk)
         found: dict[int, ChunkSlots] = {}
-        for same in by_length.values():
-            step = max(1, self.batch_tokens // tree.root(same[0]).tokens)
+        for lengths, same in by_length.items():
+            step = max(1, self.batch_tokens // sum(lengths))
             for first in range(0, len(same), step):
                 batch = same[first : first + step]
                 found.update(zip(batch, self._nested(tokens, tree, batch), strict=True))
@@ -180,20 +184,26 @@ class Compressor:
     ) -> Iterator[ChunkSlots]:
         """Chunks of equal length, so that their nodes and windows lie at the same places."""
         roots = [tree.root(chunk) for chunk in chunks]
-        start, depth, choice = roots[0].start, tree.geometry.depth, tree.geometry.slot_choice
-        windows = [(a - start, b - start) for a, b in leaf_windows(tree, roots[0])]
-        ends = [node.end - start - 1 for node in tree.nodes(chunks[0])]
-        batch = torch.stack([tokens[root.start : root.end] for root in roots])
+        start, choice = sequence_start(tree, roots[0]), tree.geometry.slot_choice
+        lead = roots[0].start - start
+        stored = tree.geometry.deepest_stored
+        nodes = tree.level(chunks[0], stored)
+        ends = [node.end - start - 1 for node in tree.stored_nodes(chunks[0])]
+        batch = torch.stack([tokens[root.start - lead : root.end] for root in roots])
         if self.merged is not None and choice in ("first", "last"):
-            kept = torch.tensor([a if choice == "first" else b - 1 for a, b in windows])
+            kept = torch.cat([kept_offsets(tree, node) for node in nodes]) - start
             encoded = self.merged.encode(batch, kept.to(self.model.device))
             keys, values = encoded.keys, encoded.values
         else:
             encoded = self._encode(batch)
             query = self.model.adapter.pool_query
+            windows = [(a - start, b - start) for a, b in leaf_windows(tree, roots[0])]
             keys, values, _ = choose_slots(encoded.keys, encoded.values, windows, choice, query)
+            if stored < tree.geometry.depth:
+                keys, values = derive_slots(keys, values, level_groups(tree, nodes), choice)
         for row in range(len(chunks)):
-            yield ChunkSlots({depth: (keys[:, row], values[:, row])}, encoded.states[row, ends])
+            slots = {stored: (keys[:, row], values[:, row])}
+            yield ChunkSlots(slots, encoded.states[row, ends])
 
     def _encode(self, batch: Tensor, layers: int | None = None) -> Encoded:
         if self.merged is not None and layers is None:
@@ -201,10 +211,8 @@ class Compressor:
         return self.model.encode(batch, layers)
 
     def _job(self, context: int, tree: ContextTree, node: Node) -> _Job:
-        if tree.geometry.levels == "nested":
-            root = tree.root(node.chunk)
-            return _Job(context, root.start, root.end)
-        return _Job(context, node.start, node.end)
+        read = tree.root(node.chunk) if tree.geometry.levels == "nested" else node
+        return _Job(context, sequence_start(tree, node), read.end)
 
     def _slots(
         self, encoded: Encoded, row: int, job: _Job, tree: ContextTree, node: Node
@@ -225,6 +233,12 @@ class Compressor:
             local = kept_offsets(tree, node).to(local.device) - job.start
         summary = _summary(encoded, row, job, node)
         return NodeSlots(node, keys[:, 0], values[:, 0], local, local + job.start, summary)
+
+
+def sequence_start(tree: ContextTree, node: Node) -> int:
+    """First token of the sequence that is read for ``node``: its lead's, within the document."""
+    read = tree.root(node.chunk) if tree.geometry.levels == "nested" else node
+    return max(0, read.start - tree.geometry.lead_tokens)
 
 
 def _by_level(nodes: Sequence[NodeSlots]) -> ChunkSlots:

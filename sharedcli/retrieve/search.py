@@ -4,13 +4,12 @@ The paper gives every chunk the same number of slots (section 3.2, ``sharedcli.t
 Over a whole library most chunks are beside the question, so here slots go where they help most.
 
 Notable choices:
-- A node's *detail* is ``1 - ratio / root ratio``: 0 if its chunk is left out, 1/2 at level 1, 3/4
-  at level 2, 7/8 at level 3 of the reference geometry: each halving gives back half of what is
-  lost.
-- A frontier is worth the relevance of its tokens times the detail that they are kept with. Worth is
-  additive over nodes and each further level adds less, so spending greedily by worth per slot is
-  near the best possible.
-- Relevance is given for the deepest nodes only; all coarser nodes follow from it.
+- Best first: of all nodes that could be opened, the one above the most relevant text is. So the
+  best passage is opened down to the finest level before the second best gets a slot.
+- That is what facts need. A number is lost at a ratio of 2 already, and found at 1; spreading slots
+  evenly over all candidates finds none of them (docs/concepts/retrieval.md has the figures).
+- What lies beside the way comes along in the grain of the level where it was left.
+- Relevance is given for the deepest nodes only; a coarser node takes that of its best.
 
 Pure functions: scores in, nodes out. No torch, no disk.
 """
@@ -102,7 +101,7 @@ def budgeted_frontiers(
 
 
 class _Spending:
-    """The greedy choice: a heap of affordable steps, best worth per slot first."""
+    """Best-first search: a heap of nodes that may be opened, most relevant first."""
 
     def __init__(
         self,
@@ -141,40 +140,25 @@ class _Spending:
         return [self._frontier(place, nodes) for place, nodes in self._kept.items()]
 
     def _offer(self, place: Place, node: Node) -> None:
-        """Put the step that replaces ``node`` by its halves on the heap, if it gains anything."""
+        """Put the step that replaces ``node`` by its halves on the heap, if it is worth one."""
         tree = self._trees[place[0]]
-        gain = sum(
-            self._mass(place, child) * (_detail(tree, child) - _detail(tree, node))
-            for child in tree.children(node)
-        )
-        if gain > 0:
-            per_slot = gain / max(1, self._cost(tree, node))
-            heapq.heappush(self._steps, (-per_slot, place, node.level, node.index, node))
+        if tree.children(node) and (best := self._best(place, node)) > 0:
+            heapq.heappush(self._steps, (-best, place, node.level, node.index, node))
 
     @staticmethod
     def _cost(tree: ContextTree, node: Node) -> int:
         halves = sum(tree.slots(child) for child in tree.children(node))
         return halves - (tree.slots(node) if node.level else 0)  # roots are never injected
 
-    def _mass(self, place: Place, node: Node) -> float:
-        """Relevance times tokens, summed over the deepest nodes below ``node``."""
-        return sum(
-            found * leaf.tokens
+    def _best(self, place: Place, node: Node) -> float:
+        """Relevance of the best deepest node below ``node``."""
+        return max(
+            found
             for leaf, found in self._leaves[place]
             if node.start <= leaf.start and leaf.end <= node.end
         )
 
     def _frontier(self, place: Place, nodes: set[Node]) -> ChunkFrontier:
         ordered = tuple(sorted(nodes, key=lambda node: node.start))
-        best = tuple(
-            max(f for leaf, f in self._leaves[place] if n.start <= leaf.start and leaf.end <= n.end)
-            for n in ordered
-        )
+        best = tuple(self._best(place, node) for node in ordered)
         return ChunkFrontier(place[0], place[1], ordered, best)
-
-
-def _detail(tree: ContextTree, node: Node) -> float:
-    """Part of a node's information that its slots keep; 0 for a root, which has no slots."""
-    if node.level == 0:
-        return 0.0
-    return max(0.0, 1 - node.tokens / tree.slots(node) / tree.geometry.ratio(0))

@@ -257,9 +257,9 @@ class _Chunks:
         self._slot_size = slot_size
         self._heads: int | None = None
         self._summary_size: int | None = None
-        depth = tree.geometry.depth
+        deepest = tree.geometry.deepest_stored
         nested = tree.geometry.levels == "nested"
-        self._levels = [depth] if nested else list(range(1, depth + 1))
+        self._levels = [deepest] if nested else list(range(1, deepest + 1))
         if identity.slot_format == RECOMPUTE:
             self._levels = []
 
@@ -277,7 +277,7 @@ class _Chunks:
         """The chunk's tensors; every one that is needed and no other."""
         encoded: dict[str, Encoded] = {}
         if SUMMARIES in found:
-            nodes = sum(1 for _ in self._tree.nodes(index))
+            nodes = sum(1 for _ in self._tree.stored_nodes(index))
             codes = found.pop(SUMMARIES)
             self._summary_size = self._summary_size or codes.shape[-1]
             shape = (nodes, self._summary_size)

@@ -8,7 +8,7 @@ counts need no padding.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from sharedcli.training.recipe import Draw
@@ -34,7 +34,7 @@ def level_geometry(plan: TreeGeometry, ratio: float, level: int) -> TreeGeometry
     while level > 1 and (plan.chunk_tokens >> level) < ratio:
         level -= 1
     slots = max(1, int((plan.chunk_tokens >> level) / ratio))
-    return TreeGeometry(plan.chunk_tokens, level, slots, plan.levels, plan.slot_choice)
+    return replace(plan, depth=level, slots_per_node=slots, stored_depth=0)
 
 
 def draw_cuts(

@@ -10,7 +10,7 @@ It knows nothing of files (see ``recipe_files``), of torch, or of the machine it
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from sharedcli.errors import UsageError
@@ -34,12 +34,12 @@ class GeometryPlan:
     slots_per_node: int = 32
     levels: Levels = "nested"
     slot_choice: SlotChoice = "last"
+    lead_tokens: int = 0
+    stored_depth: int = 0
 
     def build(self) -> TreeGeometry:
         """The geometry itself, checked."""
-        return TreeGeometry(
-            self.chunk_tokens, self.depth, self.slots_per_node, self.levels, self.slot_choice
-        )
+        return TreeGeometry(**asdict(self))
 
 
 @dataclass(frozen=True)

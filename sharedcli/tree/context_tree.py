@@ -2,7 +2,7 @@
 
 Each chunk is the root of a binary tree. A node of ``l`` tokens is cut at ``floor(l / 2)``; empty
 halves do not exist, so a short tail chunk has thinner branches but loses no token. Roots are never
-stored: level 1 is the coarsest grain that can be injected.
+injected: level 1 is the coarsest grain.
 """
 
 from __future__ import annotations
@@ -78,9 +78,13 @@ class ContextTree:
         return nodes
 
     def nodes(self, chunk: int) -> Iterator[Node]:
-        """All stored nodes of a chunk, coarsest level first, left to right."""
+        """All nodes of a chunk that can be injected, coarsest level first, left to right."""
         for level in range(1, self.geometry.depth + 1):
             yield from self.level(chunk, level)
+
+    def stored_nodes(self, chunk: int) -> Iterator[Node]:
+        """Those of ``nodes`` that the store keeps."""
+        return (n for n in self.nodes(chunk) if n.level <= self.geometry.deepest_stored)
 
     def slots(self, node: Node) -> int:
         """Slots of a node: the geometry's number, or one per token where it has fewer."""

@@ -9,7 +9,7 @@ Ratios are tokens per slot everywhere: 8 means eight tokens for one slot.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 from sharedcli.errors import UsageError
@@ -31,6 +31,10 @@ class TreeGeometry:
         slot_choice: which position of a slot's window is kept: its "first" token (the paper), its
             "last" (which has read the whole window), the "mean" over the window, or "pooled", a
             mean whose weights are learned.
+        lead_tokens: tokens of the document before a node's sequence that the compressor reads
+            along, so that slots know what went before; they get no slots there (not in the paper).
+        stored_depth: the deepest level that is stored; what a question opens below it is made anew
+            from the tokens. 0 stores all levels.
     """
 
     chunk_tokens: int = 1024
@@ -38,12 +42,21 @@ class TreeGeometry:
     slots_per_node: int = 32
     levels: Levels = "per_node"
     slot_choice: SlotChoice = "first"
+    lead_tokens: int = 0
+    stored_depth: int = 0
 
     def __post_init__(self) -> None:
         if self.depth < 1:
             raise UsageError(f"tree depth must be at least 1, not {self.depth}")
         if self.slots_per_node < 1:
             raise UsageError(f"slots per node must be at least 1, not {self.slots_per_node}")
+        if self.lead_tokens < 0:
+            raise UsageError(f"lead tokens must be 0 or more, not {self.lead_tokens}")
+        if not 0 <= self.stored_depth <= self.depth:
+            raise UsageError(
+                f"levels are stored down to {self.stored_depth}, but the tree has levels 1 to "
+                f"{self.depth}; use one of them, or 0 for all"
+            )
         if self.chunk_tokens < (smallest := self.slots_per_node << self.depth):
             raise UsageError(
                 f"chunks of {self.chunk_tokens} tokens are too small for depth {self.depth} with "
@@ -57,6 +70,11 @@ class TreeGeometry:
     def ratio(self, level: int) -> float:
         """Tokens per slot of a full node at ``level``."""
         return self.node_tokens(level) / self.slots_per_node
+
+    @property
+    def deepest_stored(self) -> int:
+        """The deepest level that the store keeps."""
+        return self.stored_depth or self.depth
 
     @property
     def path_slots(self) -> int:
@@ -84,21 +102,28 @@ class TreeGeometry:
     def at_ratio(self, ratio: float) -> TreeGeometry:
         """Return this geometry with as many slots that a path has the overall ``ratio``.
 
-        At low ratios the leaves of a deep tree have fewer tokens than slots; the tree is then
-        flatter.
+        Of the depths that meet it exactly the deepest, else the one that comes nearest. At low
+        ratios the leaves of a deep tree have fewer tokens than slots; the tree is then flatter.
 
         Raises:
             UsageError: no depth reaches the ratio.
         """
+        fits = []
         for depth in range(self.depth, 0, -1):
             slots = round(self.chunk_tokens / (ratio * (depth + 1)))
             if 1 <= slots << depth <= self.chunk_tokens:
-                return TreeGeometry(self.chunk_tokens, depth, slots, self.levels, self.slot_choice)
+                fits.append(replace(self, depth=depth, slots_per_node=slots, stored_depth=0))
+        if fits:
+            return min(fits, key=lambda one: abs(one.overall_ratio - ratio))
         raise UsageError(
             f"a ratio of {ratio:g} is out of reach for chunks of {self.chunk_tokens} tokens; "
             f"use 1 to {self.chunk_tokens // 2}"
         )
 
     def to_dict(self) -> dict[str, int | str]:
-        """Plain values, for the store's identity and for adapter configurations."""
-        return asdict(self)
+        """Plain values, for the store's identity and for adapter configurations.
+
+        What came later and is at its default is left out: geometries of before stay what they were.
+        """
+        later = ("lead_tokens", "stored_depth")
+        return {name: value for name, value in asdict(self).items() if value or name not in later}

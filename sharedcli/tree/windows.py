@@ -7,6 +7,7 @@ and ``k`` are, and the paper's stride where ``k`` divides ``l``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 from sharedcli.tree.context_tree import ContextTree, Node
@@ -52,27 +53,37 @@ def inner_groups(tree: ContextTree, node: Node) -> tuple[Window, ...]:
     """Which of its ``leaf_windows`` each slot of ``node`` stands for, counted from 0."""
     if tree.geometry.levels == "per_node":
         return tuple((i, i + 1) for i in range(tree.slots(node)))
-    return tuple(_groups(tree, node))
+    return tuple(_groups(tree, node, tree.geometry.depth))
+
+
+def level_groups(tree: ContextTree, nodes: Sequence[Node]) -> tuple[Window, ...]:
+    """``inner_groups`` of neighbours side by side, counted from the first one's first window."""
+    groups: list[Window] = []
+    for node in nodes:
+        base = groups[-1][1] if groups else 0
+        groups += [(base + a, base + b) for a, b in inner_groups(tree, node)]
+    return tuple(groups)
 
 
 def stored_groups(tree: ContextTree, node: Node) -> tuple[Window, ...]:
     """Which slots of its stored level, counted over the chunk, each slot of ``node`` stands for.
 
-    The stored level is the node's own with per-node levels, the deepest with nested ones.
+    The stored level is the node's own with per-node levels, the deepest stored with nested ones.
     """
-    nested = tree.geometry.levels == "nested"
-    level = tree.level(node.chunk, tree.geometry.depth if nested else node.level)
+    stored = tree.geometry.deepest_stored if tree.geometry.levels == "nested" else node.level
+    level = tree.level(node.chunk, stored)
     before = sum(tree.slots(other) for other in level if other.end <= node.start)
-    return tuple((before + a, before + b) for a, b in inner_groups(tree, node))
+    return tuple((before + a, before + b) for a, b in _groups(tree, node, stored))
 
 
-def _groups(tree: ContextTree, node: Node) -> list[Window]:
-    children = tree.children(node)
+def _groups(tree: ContextTree, node: Node, deepest: int) -> list[Window]:
+    """Which slots of level ``deepest``, counted from the node's first, each of its slots is of."""
+    children = tree.children(node) if node.level < deepest else ()
     if not children:
         return [(i, i + 1) for i in range(tree.slots(node))]
     fine: list[Window] = []
     for child in children:
         base = fine[-1][1] if fine else 0
-        fine += [(base + a, base + b) for a, b in _groups(tree, child)]
+        fine += [(base + a, base + b) for a, b in _groups(tree, child, deepest)]
     groups = split_evenly(len(fine), min(tree.geometry.slots_per_node, len(fine)))
     return [(fine[a][0], fine[b - 1][1]) for a, b in groups]

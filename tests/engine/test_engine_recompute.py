@@ -1,4 +1,4 @@
-"""A store without slots: those that a question opens are made from its tokens, and are the same."""
+"""A store without some slots: what a question opens is made from its tokens, and is the same."""
 
 from __future__ import annotations
 
@@ -102,3 +102,58 @@ def test_it_is_exported_and_imported(engine: Engine, tmp_path: Path) -> None:
         assert there.tokens == record.tokens
         assert store.identity(there.id) == engine.store().identity(record.id)
         assert not store.check().problems
+
+
+def _opened(engine: Engine, level: int) -> tuple[list[ChunkFrontier], dict[str, Any]]:
+    """Every chunk at one level."""
+    (record,) = engine.documents()
+    tree = stored_tree(engine.store(), record)
+    found = [
+        ChunkFrontier(record.id, chunk, tree.level(chunk, level), (1.0,) * 2**level)
+        for chunk in range(tree.chunks)
+    ]
+    return found, {record.id: tree}
+
+
+@pytest.mark.parametrize("slot_format", ["float32", "recompute"])
+def test_levels_below_the_stored_ones_are_made_anew(
+    settings_for: Callable[..., Settings],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    slot_format: str,
+) -> None:
+    (tmp_path / "day.txt").write_text((LAMP + BELL + TIDE) * 6, "utf-8")
+    sizes = {"levels": "nested", "lead_tokens": 40, "stored_depth": 1, "depth": 3}
+    with Engine(settings_for(slot_format=slot_format, **sizes)) as engine:
+        run_index(engine, tmp_path / "day.txt")
+        model, store = engine.model(), engine.store()
+        compressor = Compressor(model.shared)
+        (record,) = engine.documents()
+        coarse, trees = _opened(engine, 1)
+        fine, _ = _opened(engine, 3)
+        mixed = [fine[0], *coarse[1:-1], fine[-1]]
+        whole = torch.cat(
+            [
+                torch.from_numpy(store.chunk_tokens(record.id, c).token_ids.astype("int64"))
+                for c in range(record.chunks)
+            ]
+        )
+        read: list[int] = []
+        encode = model.shared.encode
+        monkeypatch.setattr(
+            model.shared,
+            "encode",
+            lambda tokens, layers=None: (read.append(len(tokens)), encode(tokens, layers))[1],
+        )
+        for frontiers, again in ((coarse, 0), (mixed, 2), (fine, record.chunks)):
+            read.clear()
+            made = read_context(store, frontiers, trees, torch.float32, compressor)
+            assert sum(read) == (record.chunks if slot_format == "recompute" else again)
+            with torch.inference_mode():
+                expected = compressor.compress_frontiers(
+                    [whole], [trees[record.id]], [[one.nodes for one in frontiers]]
+                )
+            for field in fields(made):
+                found, wanted = getattr(made, field.name), getattr(expected, field.name)
+                if found is not None:
+                    torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)

@@ -102,6 +102,45 @@ def test_the_size_of_a_pass_changes_nothing(tiny_base: Any) -> None:
 
 
 @pytest.mark.parametrize("levels", ["per_node", "nested"])
+@pytest.mark.parametrize("lead", [5, 24])
+def test_slots_know_the_lead_before_their_sequence(tiny_base: Any, levels: Any, lead: int) -> None:
+    base, document = tiny_base("llama", "float64").model, ids(45)
+    tree = ContextTree(45, TreeGeometry(16, 2, 2, levels, lead_tokens=lead))
+    with attached(base, injected_layers=2) as model:
+        found = Compressor(model).compress_nodes([document], [tree], every_node(tree))
+        for (_, node), slots in found.items():
+            read = tree.root(node.chunk) if levels == "nested" else node
+            start = max(0, read.start - lead)
+            cache = own_cache(base, document[start : read.end])
+            kept = [first - start for first, _ in node_windows(tree, node)]
+            assert slots.local.tolist() == kept
+            assert slots.place.tolist() == [start + offset for offset in kept]
+            rotated = model.rotary.rotate(slots.keys, slots.local)
+            for layer in range(2):
+                keys, values = cache[layer]
+                assert greatest(rotated[layer], keys[:, kept]) < 1e-6
+                assert greatest(slots.values[layer], values[:, kept]) < 1e-10
+
+
+@pytest.mark.parametrize("choice", ["first", "last", "mean"])
+def test_what_is_stored_is_the_deepest_stored_levels_slots(tiny_base: Any, choice: Any) -> None:
+    geometry = TreeGeometry(32, 3, 2, "nested", choice, lead_tokens=8, stored_depth=2)
+    tree, document = ContextTree(75, geometry), ids(75)
+    with attached(tiny_base("llama", "float64").model, geometry=geometry) as model:
+        compressor = Compressor(model)
+        found = compressor.compress_stored(document, tree, range(tree.chunks))
+        wanted = compressor.compress_nodes([document], [tree], every_node(tree))
+    for chunk, slots in enumerate(found):
+        nodes = [wanted[0, node] for node in tree.level(chunk, 2)]
+        keys, values = slots.levels.pop(2)
+        assert not slots.levels
+        assert greatest(keys, torch.cat([one.keys for one in nodes], 2)) < 1e-10
+        assert greatest(values, torch.cat([one.values for one in nodes], 2)) < 1e-10
+        stored = [wanted[0, node].summary for node in tree.stored_nodes(chunk)]
+        assert greatest(slots.summaries, torch.stack(stored)) < 1e-10
+
+
+@pytest.mark.parametrize("levels", ["per_node", "nested"])
 def test_every_path_of_a_stored_tree_equals_the_path_compressed_online(
     tiny_base: Any, levels: Any
 ) -> None:

@@ -65,31 +65,40 @@ def test_slots_go_where_the_relevance_is() -> None:
     assert frontier.relevance == (0.0, 0.0, 0.9, 0.0)
 
 
-def test_a_better_chunk_is_opened_first_and_finer() -> None:
+def test_a_better_chunk_is_opened_first_and_to_its_end() -> None:
     tree = ContextTree(128, SMALL)
     relevance = {("a", 0): [0.2] * 8, ("a", 1): [0.9] * 8}
-    (only,) = budgeted_frontiers({"a": tree}, relevance, 8)
-    assert only.chunk == 1
-    first, second = budgeted_frontiers({"a": tree}, relevance, 24)
-    assert (levels(first), levels(second)) == ([1, 1], [2, 2, 2, 2])
+    for budget, opened in ((8, [1, 1]), (24, [3, 3, 3, 3, 2, 2]), (32, [3] * 8)):
+        (only,) = budgeted_frontiers({"a": tree}, relevance, budget)
+        assert (only.chunk, levels(only)) == (1, opened)
+    first, second = budgeted_frontiers({"a": tree}, relevance, 40)
+    assert (levels(first), levels(second)) == ([1, 1], [3] * 8)
+
+
+def test_the_best_passage_is_at_its_finest_before_another_has_a_slot() -> None:
+    tree = ContextTree(64 * 50, SMALL)
+    relevance = {("a", c): [0.5] * 8 for c in range(50)} | {("a", 7): [0.0] * 6 + [0.6, 0.0]}
+    frontiers = budgeted_frontiers({"a": tree}, relevance, SMALL.path_slots + 8)
+    assert [(f.chunk, levels(f)) for f in frontiers] == [(0, [1, 1]), (7, [1, 2, 3, 3])]
 
 
 def test_more_slots_never_give_a_worse_choice() -> None:
     tree = ContextTree(192, SMALL)
     relevance = {("a", c): [((7 * c + 3 * i) % 10) / 10 for i in range(8)] for c in range(3)}
 
-    def worth(budget: int) -> float:
-        total = 0.0
+    def best(budget: int) -> tuple[int, ...]:
+        """Levels of the deepest nodes, the most relevant first; 0 for what is closed."""
+        found = {}
         for f in budgeted_frontiers({"a": tree}, relevance, budget):
             for node in f.nodes:
-                first = (node.start - 64 * f.chunk) // 8
-                mass = sum(relevance["a", f.chunk][first : first + node.tokens // 8])
-                total += mass * (1 - node.tokens / 4 / 16)
-        return total
+                for leaf in range(node.start // 8, node.end // 8):
+                    found[leaf] = node.level
+        by_relevance = sorted(range(24), key=lambda n: (-relevance["a", n // 8][n % 8], n))
+        return tuple(found.get(leaf, 0) for leaf in by_relevance)
 
-    worths = [worth(4 * n) for n in range(30)]
-    assert worths == sorted(worths)
-    assert worths[0] == 0 < worths[-1]
+    assert best(0) == (0,) * 24
+    assert all(best(4 * n) <= best(4 * n + 4) for n in range(30))
+    assert set(best(1000)) == {3}
 
 
 def test_chunks_without_candidates_stay_closed() -> None:

@@ -47,6 +47,25 @@ def test_impossible_sizes_are_refused(sizes: tuple[int, int, int], said: str) ->
         TreeGeometry(*sizes)
 
 
+def test_a_geometry_without_what_came_later_is_written_as_before() -> None:
+    assert set(TreeGeometry().to_dict()).isdisjoint({"lead_tokens", "stored_depth"})
+    later = TreeGeometry(lead_tokens=256, stored_depth=2)
+    assert later.to_dict() == TreeGeometry().to_dict() | {"lead_tokens": 256, "stored_depth": 2}
+
+
+def test_a_lead_and_a_stored_depth_that_cannot_be_are_refused() -> None:
+    with pytest.raises(UsageError, match="lead tokens must be 0 or more, not -1"):
+        TreeGeometry(lead_tokens=-1)
+    with pytest.raises(UsageError, match="stored down to 4, but the tree has levels 1 to 3"):
+        TreeGeometry(stored_depth=4)
+
+
+def test_all_levels_are_stored_unless_said() -> None:
+    assert TreeGeometry(depth=3).deepest_stored == 3
+    assert TreeGeometry(depth=3, stored_depth=2).deepest_stored == 2
+    assert TreeGeometry(depth=3, stored_depth=2).at_ratio(2).deepest_stored == 3
+
+
 @pytest.mark.parametrize("chunk", [512, 1024, 2048])
 @pytest.mark.parametrize("ratio", [1, 2, 4, 8, 16, 32])
 def test_a_geometry_takes_on_another_ratio(chunk: int, ratio: int) -> None:
@@ -55,6 +74,14 @@ def test_a_geometry_takes_on_another_ratio(chunk: int, ratio: int) -> None:
     assert found.overall_ratio == ratio
     assert (found.chunk_tokens, found.levels, found.slot_choice) == (chunk, "nested", "last")
     assert found.depth == (3 if ratio >= 2 else 1)
+
+
+def test_a_ratio_is_met_as_nearly_as_it_can_be() -> None:
+    deep = TreeGeometry(512, 5, 16, "nested", "last", lead_tokens=256, stored_depth=1)
+    for ratio in (1, 2, 4, 8, 16, 32):
+        found = deep.at_ratio(ratio)
+        assert (found.overall_ratio, found.lead_tokens) == (ratio, 256)
+    assert abs(deep.at_ratio(7).overall_ratio - 7) < 0.15
 
 
 def test_an_unreachable_ratio_is_refused() -> None:

@@ -57,8 +57,8 @@ def test_nested_windows_are_unions_of_leaf_windows(tree: ContextTree) -> None:
 def test_stored_groups_name_the_nodes_own_slots_of_the_stored_level(tree: ContextTree) -> None:
     nested = tree.geometry.levels == "nested"
     for chunk in range(tree.chunks):
-        for node in tree.nodes(chunk):
-            stored = tree.level(chunk, tree.geometry.depth if nested else node.level)
+        for node in tree.stored_nodes(chunk):
+            stored = tree.level(chunk, tree.geometry.deepest_stored if nested else node.level)
             windows = [window for other in stored for window in node_windows(tree, other)]
             groups = stored_groups(tree, node)
             merged = tuple((windows[a][0], windows[b - 1][1]) for a, b in groups)

@@ -14,7 +14,12 @@ def geometries(draw: st.DrawFn, levels: str | None = None) -> TreeGeometry:
     slots = draw(st.integers(1, 5))
     chunk_tokens = (slots << depth) + draw(st.integers(0, 40))
     return TreeGeometry(
-        chunk_tokens, depth, slots, levels or draw(st.sampled_from(("per_node", "nested")))
+        chunk_tokens,
+        depth,
+        slots,
+        levels or draw(st.sampled_from(("per_node", "nested"))),
+        lead_tokens=draw(st.integers(0, 20)),
+        stored_depth=draw(st.integers(0, depth)),
     )
 
 
