@@ -75,11 +75,12 @@ def total(parts: Iterable[Work]) -> Work:
     return sum(parts, Work())
 
 
-def sequence_lengths(nodes: Sequence[Node]) -> list[int]:
+def sequence_lengths(tree: ContextTree, nodes: Sequence[Node]) -> list[int]:
     """Tokens of the sequences that the compressor reads for ``nodes``: prefixes come for free."""
     longest: dict[int, int] = {}
     for node in nodes:
-        longest[node.start] = max(longest.get(node.start, 0), node.tokens)
+        start = tree.sequence_start(node)
+        longest[start] = max(longest.get(start, 0), node.end - start)
     return list(longest.values())
 
 

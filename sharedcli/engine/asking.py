@@ -106,7 +106,7 @@ class Asker:
         timings.search = time.monotonic() - mark
         if refusal:
             return self._nothing(question, refusal, ranked, timings=timings, started=started)
-        frontiers, trees = self.frontiers(ranked, records)
+        frontiers, trees = self.frontiers(ranked[self._settings.passages :], records)
         timings.search = time.monotonic() - mark
         mark = time.monotonic()
         context, note = self._context(frontiers, trees)
@@ -125,20 +125,22 @@ class Asker:
     def frontiers(
         self, ranked: Sequence[RankedPassage], records: Sequence[DocumentRecord]
     ) -> tuple[list[ChunkFrontier], dict[str, ContextTree]]:
-        """Spend the slot budget on the chunks that hold the best passages."""
+        """Spend the slot budget on the chunks that hold passages, best first."""
         return open_frontiers(self._store, ranked, records, self._settings.budget)
 
     def _context(
         self, frontiers: Sequence[ChunkFrontier], trees: dict[str, ContextTree]
     ) -> tuple[CompressedKV | None, str]:
         inject = self._settings.inject
-        if inject == "never" or not frontiers:
-            return None, "injection is off" if inject == "never" else ""
+        if inject == "never":
+            return None, "injection is off" if frontiers else ""
         if inject == "auto" and not self._model.trained:
             return None, (
                 "no slots: there is no trained adapter for this model (--inject always "
                 "injects them anyway)"
             )
+        if not frontiers:
+            return None, ""
         with guard_memory("reading slots"):
             dtype, again = self._model.base.dtype, Compressor(self._model.shared)
             return read_context(self._store, frontiers, trees, dtype, again), ""

@@ -266,6 +266,8 @@ class Engine:
     def open_nodes(self, question: str, documents: Sequence[str] = ()) -> list[ChunkFrontier]:
         """Return the tree nodes that ``ask`` would open for a question; no language model is used.
 
+        The best passages are quoted, not opened: what is opened is for those behind them.
+
         Raises:
             NoStoreError: no document matches.
         """
@@ -275,4 +277,5 @@ class Engine:
         records = self.documents(documents)
         ids = [record.id for record in records]
         ranked = find_passages(self.store(), sanitise(question), ids, self.encoder())
-        return open_frontiers(self.store(), ranked, records, self.settings.budget)[0]
+        behind = ranked[self.settings.passages :]
+        return open_frontiers(self.store(), behind, records, self.settings.budget)[0]

@@ -72,11 +72,7 @@ class LoadedModel:
 
     def geometry(self, settings: Settings) -> TreeGeometry:
         """The adapter's geometry with what the settings change."""
-        given = {
-            name: value
-            for name in GEOMETRY
-            if (value := getattr(settings, name)) is not None
-        }
+        given = {name: value for name in GEOMETRY if (value := getattr(settings, name)) is not None}
         old = self.shared.config.geometry
         if "chunk_tokens" in given and "slots_per_node" not in given:
             # the ratio stays when the chunk size changes

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from sharedcli.model.compressed import CompressedKV
-from sharedcli.model.compressor import Compressor, NodeSlots, assemble, sequence_start
+from sharedcli.model.compressor import Compressor, NodeSlots, assemble
 from sharedcli.model.slots import derive_slots, kept_offsets
 from sharedcli.retrieve.search import ChunkFrontier
 from sharedcli.store.identity import RECOMPUTE
@@ -106,5 +106,5 @@ def _node(tree: ContextTree, node: Node, tensors: Mapping[str, Tensor]) -> NodeS
         inside = [(a - first, b - first) for a, b in groups]
         keys, values = derive_slots(keys, values, inside, tree.geometry.slot_choice)
     place = kept_offsets(tree, node)
-    start = sequence_start(tree, node)
+    start = tree.sequence_start(node)
     return NodeSlots(node, keys, values, place - start, place, keys.new_zeros(0))

@@ -5,10 +5,11 @@ Two uses of one mechanism:
 - ``compress_frontiers`` (training, evaluation): only the nodes of given frontiers, with gradient;
 - ``compress_stored`` (indexing): what the store keeps of whole chunks, without gradient.
 
-With per-node levels a node is encoded on its own, as in the paper; since attention is causal, a left child is a prefix of its parent, so only the longest node at each start is run:
-two passes over the tokens instead of one per level. With nested levels the chunk is run once and a
-coarser node's slots are taken from its children's. Each sequence begins the geometry's lead before
-the node or chunk, as far as the document goes.
+With per-node levels a node is encoded on its own, as in the paper; since attention is causal, a
+left child is a prefix of its parent, so only the longest node at each start is run: two passes over
+the tokens instead of one per level. With nested levels the chunk is run once and a coarser node's
+slots are taken from its children's. Each sequence begins the geometry's lead before the node or
+chunk, as far as the document goes.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ class ChunkSlots:
     """What is stored of one chunk.
 
     ``levels``: unrotated keys and values [M, K, S, D] of each stored level, its nodes side by side;
-    with nested levels only the deepest that is stored. ``summaries`` [N, E] of all nodes, in tree order.
+    with nested levels only the deepest that is stored. ``summaries`` [N, E] of all stored nodes, in
+    tree order.
     """
 
     levels: dict[int, tuple[Tensor, Tensor]]
@@ -170,7 +172,7 @@ class Compressor:
         by_length: dict[tuple[int, int], list[int]] = defaultdict(list)
         for chunk in chunks:
             root = tree.root(chunk)
-            by_length[root.start - sequence_start(tree, root), root.tokens].append(chunk)
+            by_length[root.start - tree.sequence_start(root), root.tokens].append(chunk)
         found: dict[int, ChunkSlots] = {}
         for lengths, same in by_length.items():
             step = max(1, self.batch_tokens // sum(lengths))
@@ -184,7 +186,7 @@ class Compressor:
     ) -> Iterator[ChunkSlots]:
         """Chunks of equal length, so that their nodes and windows lie at the same places."""
         roots = [tree.root(chunk) for chunk in chunks]
-        start, choice = sequence_start(tree, roots[0]), tree.geometry.slot_choice
+        start, choice = tree.sequence_start(roots[0]), tree.geometry.slot_choice
         lead = roots[0].start - start
         stored = tree.geometry.deepest_stored
         nodes = tree.level(chunks[0], stored)
@@ -212,7 +214,7 @@ class Compressor:
 
     def _job(self, context: int, tree: ContextTree, node: Node) -> _Job:
         read = tree.root(node.chunk) if tree.geometry.levels == "nested" else node
-        return _Job(context, sequence_start(tree, node), read.end)
+        return _Job(context, tree.sequence_start(node), read.end)
 
     def _slots(
         self, encoded: Encoded, row: int, job: _Job, tree: ContextTree, node: Node
@@ -233,12 +235,6 @@ class Compressor:
             local = kept_offsets(tree, node).to(local.device) - job.start
         summary = _summary(encoded, row, job, node)
         return NodeSlots(node, keys[:, 0], values[:, 0], local, local + job.start, summary)
-
-
-def sequence_start(tree: ContextTree, node: Node) -> int:
-    """First token of the sequence that is read for ``node``: its lead's, within the document."""
-    read = tree.root(node.chunk) if tree.geometry.levels == "nested" else node
-    return max(0, read.start - tree.geometry.lead_tokens)
 
 
 def _by_level(nodes: Sequence[NodeSlots]) -> ChunkSlots:

@@ -57,6 +57,14 @@ class ContextTree:
         size = self.geometry.chunk_tokens
         return Node(chunk, 0, 0, chunk * size, min((chunk + 1) * size, self.tokens))
 
+    def sequence_start(self, node: Node) -> int:
+        """First token of the sequence that is read for ``node``, its lead's, in the document.
+
+        With nested levels the sequence is the whole chunk's.
+        """
+        read = self.root(node.chunk) if self.geometry.levels == "nested" else node
+        return max(0, read.start - self.geometry.lead_tokens)
+
     def split(self, node: Node) -> int:
         """Tokens of the left half of ``node``."""
         return node.tokens // 2

@@ -77,6 +77,11 @@ class TreeGeometry:
         return self.stored_depth or self.depth
 
     @property
+    def stored(self) -> TreeGeometry:
+        """The levels that the store keeps, as a geometry of their own."""
+        return replace(self, depth=self.deepest_stored, stored_depth=0)
+
+    @property
     def path_slots(self) -> int:
         """Slots that one split-and-search path keeps of a full chunk."""
         return self.slots_per_node * (self.depth + 1)

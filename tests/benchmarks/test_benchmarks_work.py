@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sharedcli.benchmarks.work import Read, Work, compress, roofline, sequence_lengths, total
@@ -62,8 +64,10 @@ def test_compressing_two_sequences() -> None:
 def test_prefixes_are_read_with_what_they_begin() -> None:
     tree = ContextTree(16, TreeGeometry(chunk_tokens=16, depth=2, slots_per_node=2))
     # level 1: [0,8) [8,16); level 2: [0,4) [4,8) [8,12) [12,16)
-    assert sorted(sequence_lengths(list(tree.nodes(0)))) == [4, 4, 8, 8]
-    assert sorted(sequence_lengths(list(fixed_path(tree, 0)))) == [4, 4, 8]
+    assert sorted(sequence_lengths(tree, list(tree.nodes(0)))) == [4, 4, 8, 8]
+    assert sorted(sequence_lengths(tree, list(fixed_path(tree, 0)))) == [4, 4, 8]
+    led = ContextTree(tree.tokens, replace(tree.geometry, lead_tokens=6))
+    assert sorted(sequence_lengths(led, list(fixed_path(led, 0)))) == [8, 10, 10]
 
 
 def test_the_nearer_ceiling_bounds() -> None:

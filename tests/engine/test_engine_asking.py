@@ -38,7 +38,8 @@ def open_engine(settings_for: Callable[..., Settings], tmp_path: Path) -> Iterat
     (tmp_path / "tide.txt").write_text(TIDE * 4 + BELL, "utf-8")
 
     def get(**changes: Any) -> Engine:
-        engine = Engine(settings_for(**changes))
+        # nothing is quoted unless a test asks for it: what is quoted is not opened
+        engine = Engine(settings_for(**{"passages": 0} | changes))
         opened.append(engine)
         if not engine.settings.store.exists():
             run_index(engine, tmp_path / "lamp.txt", tmp_path / "tide.txt")
@@ -83,7 +84,7 @@ def _ask(engine: Engine, watched: Watched, question: str = QUESTION) -> tuple[An
 
 
 def test_an_answer_knows_its_evidence(open_engine: Open, watched: Watched) -> None:
-    engine = open_engine()
+    engine = open_engine(passages=3)
     answer, _ = _ask(engine, watched)
     assert answer.found
     best = answer.sources[0]
@@ -258,6 +259,7 @@ def test_slots_prompt_and_answer_stay_within_the_window(
     engine = open_engine(
         model=small_window,
         adapter=adapter_folder(key_position_mode=mode),
+        passages=1,
         budget=budget,
         max_tokens=max_tokens,
         decode_weights="unpacked",  # positions are seen there; the packed ones are held to these

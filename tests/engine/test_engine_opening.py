@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,9 @@ def test_no_tensor_and_no_model_is_needed(engine: Engine, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(reading, "read_tensors", refuse)
     monkeypatch.setattr("sharedcli.engine.loading.load_model", refuse)
-    with Engine(engine.settings) as other:
-        opened = other.open_nodes("How much colza oil did the lamp burn?")
+    question = "How much colza oil did the lamp burn?"
+    with Engine(replace(engine.settings, passages=0)) as other:
+        opened = other.open_nodes(question)
         assert opened[0].doc_id == engine.documents(["a.txt"])[0].id
+    with Engine(replace(engine.settings, passages=100)) as other:
+        assert other.open_nodes(question) == []  # all of it is quoted

@@ -71,7 +71,7 @@ def test_slots_are_the_compressors(engine: Engine, monkeypatch: pytest.MonkeyPat
 def test_a_question_is_answered_and_little_is_stored(
     engine: Engine, settings_for: Callable[..., Settings], tmp_path: Path
 ) -> None:
-    settings = replace(engine.settings, inject="always", abstain="never", max_tokens=4)
+    settings = replace(engine.settings, inject="always", abstain="never", max_tokens=4, passages=0)
     with Engine(settings) as asked:
         answer = asked.ask("What did the lighthouse keeper write?")
         "".join(answer)

@@ -78,7 +78,7 @@ def test_questions_and_budgets_share_what_is_compressed(
     for question in ("What was written on day 9?", "What was written on day 9, of the sea?"):
         for method in methods.values():
             opened = method.ask(context, question, 8)
-            assert opened.detail["compress_seconds"] > 0
+            assert not opened.slots or opened.detail["compress_seconds"] > 0
     assert sum(passes) <= len(context.tokens)
     again = methods["sharedllm@64"].ask(context, "What was written on day 9?", 8)
     assert again.saved > 0

@@ -28,6 +28,7 @@ from sharedcli.model.compressor import Compressor
 from sharedcli.model.tokens import tokenize_text
 from sharedcli.retrieve.search import ChunkFrontier
 from sharedcli.store.store import Store
+from sharedcli.tree.context_tree import ContextTree
 from sharedcli.tree.frontier import fixed_path
 
 FORMATS = ("bfloat16", "int8", "int4", "recompute")
@@ -139,10 +140,11 @@ def _measure(
 def _slots(store: Store, doc_id: str, model: LoadedModel) -> Any:
     """Slots of one path through each chunk, as the store gives them back."""
     tree = stored_tree(store, store.document(doc_id))
+    kept = ContextTree(tree.tokens, tree.geometry.stored)
     frontiers = [
         ChunkFrontier(doc_id, chunk, nodes, (1.0,) * len(nodes))
         for chunk in range(tree.chunks)
-        for nodes in (fixed_path(tree, chunk),)
+        for nodes in (fixed_path(kept, chunk),)
     ]
     return read_context(
         store, frontiers, {doc_id: tree}, model.base.dtype, Compressor(model.shared)

@@ -82,7 +82,8 @@ class SharedLLMMethod(Method):
         return decode(self.bench, shared, injected, torch.empty(0, dtype=torch.long))
 
     def _tree(self, tokens: int) -> ContextTree:
-        return ContextTree(tokens, self.bench.model.geometry(self.bench.settings))
+        """The stored levels: what is below them only questions open, within a budget."""
+        return ContextTree(tokens, self.bench.model.geometry(self.bench.settings).stored)
 
     def _slots(self, tokens: int) -> int:
         tree = self._tree(tokens)
@@ -122,11 +123,9 @@ class SharedLLMFresh(SharedLLMMethod):
         """Of the sequences that are read for one path through each chunk, or for all nodes."""
         found: list[int] = []
         for chunk in range(tree.chunks):
-            if tree.geometry.levels == "nested":
-                found.append(tree.root(chunk).tokens)
-                continue
             nodes = fixed_path(tree, chunk) if path else list(tree.nodes(chunk))
-            found += sequence_lengths(nodes)
+            nodes = [tree.root(chunk)] if tree.geometry.levels == "nested" else nodes
+            found += sequence_lengths(tree, nodes)
         return found
 
     def _reading_bytes(self, tokens: int, running: int) -> int:
@@ -157,7 +156,7 @@ class SharedLLMIndexed(SharedLLMMethod):
             (record,) = store.documents()
             if self._budget is None:
                 trees = {record.id: stored_tree(store, record)}
-                frontiers = self._paths(store, record, trees[record.id], sample)
+                frontiers = self._paths(store, record, sample)
             else:
                 ranked = find_passages(store, QUESTION, [record.id], self._engine.encoder())
                 frontiers, trees = open_frontiers(store, ranked, [record], self._budget)
@@ -166,9 +165,10 @@ class SharedLLMIndexed(SharedLLMMethod):
         return self._answering(slots)
 
     def _paths(
-        self, store: Store, record: DocumentRecord, tree: ContextTree, sample: Sample
+        self, store: Store, record: DocumentRecord, sample: Sample
     ) -> Sequence[ChunkFrontier]:
         """The paper's search over the stored vectors of all chunks."""
+        tree = self._tree(record.tokens)
         query = query_summary(self.bench.model.shared, sample.question)
         summaries: dict[Node, torch.Tensor] = {}
         for chunk, vectors in enumerate(store.read_summaries(record.id)):

@@ -114,8 +114,9 @@ class SharedLLMAlone(Method):
         """
         bench, name = self.bench, context.document.source
         ranked = find_passages(context.index, question, [name], bench.encoder)
-        made = self._inject(context, question, ranked)
-        verbatim = ranked[: bench.settings.passages] if self.passages else []
+        quoted = bench.settings.passages if self.passages else 0
+        made = self._inject(context, question, ranked[quoted:])
+        verbatim = ranked[:quoted]
         limit = bench.room(max_tokens)
         prompt, used = bench.prompt(question, excerpts(context, verbatim), limit)
         return self._opened(made, prompt, {"passages": used, **made.detail})
@@ -139,6 +140,8 @@ class SharedLLMAlone(Method):
                 raise UnfitError("there is no other document as long as this one")
             source, ranked = context.other, None
         tree = document_tree(source, self)
+        if query is None and self.variant.ratio is None:
+            tree = ContextTree(tree.tokens, tree.geometry.stored)
         if query is None:
             frontiers = [fixed_path(tree, chunk) for chunk in range(tree.chunks)]
         else:
