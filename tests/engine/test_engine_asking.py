@@ -140,8 +140,9 @@ def test_always_injects_within_the_budget(open_engine: Open, watched: Watched) -
 
 def test_the_papers_form_with_shut_gates_is_the_base(open_engine: Open, watched: Watched) -> None:
     """The adapter of a base that has none: cross-attention whose gates are at zero."""
-    always, tokens = _ask(open_engine(inject="always", max_tokens=24), watched)
-    never, expected = _ask(open_engine(inject="never", max_tokens=24), watched)
+    question, sizes = "What of the lamp and the bell?", {"passages": 1, "max_tokens": 24}
+    always, tokens = _ask(open_engine(inject="always", **sizes), watched, question)
+    never, expected = _ask(open_engine(inject="never", **sizes), watched, question)
     assert always.usage.slots > 0
     assert tokens == expected
     assert always.usage.prompt_tokens == never.usage.prompt_tokens

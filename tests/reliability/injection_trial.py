@@ -38,6 +38,11 @@ FACTS = (
     ("The lamp of the station burned four litres of oil in a night.", "How much oil was burned?"),
     ("The bell was rung twice in every minute of fog.", "How often was the bell rung?"),
     ("The keeper was paid ninety crowns in a year.", "What was the keeper paid?"),
+    ("The boat came from Skagen on the second day of May.", "Where did the boat come from?"),
+    ("The barometer fell to 962 millibars before the storm.", "How low did the barometer fall?"),
+    ("The cook of the station was called Ingrid Moe.", "Who was the cook of the station?"),
+    ("The well behind the tower is eleven metres deep.", "How deep is the well?"),
+    ("The lens was ground in Paris and weighs two tonnes.", "Where was the lens ground?"),
 )
 
 
