@@ -338,6 +338,7 @@ complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subc
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from perplexity' -l context -x -d 'Tokens before the text: 7168 or 4K,8K,16K.'
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from perplexity' -l running -x -d 'Tokens whose loss counts.'
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from perplexity' -l limit -x -d 'Windows per length.'
+complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from perplexity' -l same-text -d 'The same text behind contexts of all lengths.'
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from perplexity' -l only -x -d 'Documents called like this; repeatable.'
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from perplexity' -l stream-window -x -d 'Tokens in the streaming method\'s cache.'
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from perplexity' -l output -s o -r -F -d 'Folder of the records; the same run goes on in it. [default: sharedcli-eval/TASK-DIGEST]'

@@ -53,6 +53,18 @@ def test_a_needle_that_slots_hold_is_known_to_be_there(make_bench: Bench, story:
     assert told.detail["slots"] <= 64
 
 
+def test_contexts_of_any_length_precede_the_same_text(make_bench: Bench, story: str) -> None:
+    bench = make_bench()
+    sampler = WindowSampler([LongText("story", story * 4)], bench, 0)
+    _, whole = sampler.draw(400, 50, 1)
+    for last in (0, 1, 120, 400):
+        _, window = sampler.draw(400, 50, 1, last)
+        assert torch.equal(window.running, whole.running)
+        assert torch.equal(window.context.tokens, whole.context.tokens[400 - last :])
+        assert whole.context.document.text.endswith(window.context.document.text)
+        assert torch.equal(bench.plain(window.context.document.text), window.context.tokens)
+
+
 def test_another_documents_window_is_of_another_document(make_bench: Bench, story: str) -> None:
     bench = make_bench()
     texts = [LongText("small", story), LongText("large", story.upper())]

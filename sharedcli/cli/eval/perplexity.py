@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -38,6 +38,9 @@ def perplexity(
         int, typer.Option("--running", min=2, help="Tokens whose loss counts.")
     ] = 512,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Windows per length.")] = 10,
+    same_text: Annotated[
+        bool, typer.Option("--same-text", help="The same text behind contexts of all lengths.")
+    ] = False,
     only: Annotated[
         list[str] | None,
         typer.Option("--only", metavar="NAME", help="Documents called like this; repeatable."),
@@ -67,7 +70,10 @@ def perplexity(
         running=running,
         items=limit,
         seed=session.settings.seed,
+        same_text=same_text,
         hidden=hidden,
     )
-    more = {"running": running, "only": wanted, "stream_window": stream_window}
+    more: dict[str, Any] = {"running": running, "only": wanted, "stream_window": stream_window}
+    if same_text:  # other windows: a folder of records has the ones or the others
+        more["same_text"] = max(lengths)
     measure(session, task, bench, files=files, output=output, fresh=fresh, **more)

@@ -2,7 +2,7 @@
 
 For each context length the same windows of text are read by every method: ``context`` tokens, then
 ``running`` tokens whose loss counts. A window's place is drawn from the seed, the length and its
-number alone.
+number alone; or of all lengths together, so that contexts of any length precede the same text.
 """
 
 from __future__ import annotations
@@ -102,15 +102,19 @@ class WindowSampler:
         self._seed = seed
         self._lengths: dict[str, int] = {}
 
-    def draw(self, context: int, running: int, number: int) -> tuple[LongText, Window]:
+    def draw(
+        self, context: int, running: int, number: int, last: int | None = None
+    ) -> tuple[LongText, Window]:
         """Draw window ``number`` of ``context`` + ``running`` tokens.
+
+        ``last`` keeps of the context so many tokens only, those that the running text follows.
 
         Raises:
             UsageError: no document is that long.
         """
         rng = Random(f"{self._seed}/{context}/{running}/{number}")
         wanted = context + running
-        if found := self._draw(self._texts, context, running, rng):
+        if found := self._draw(self._texts, context, running, rng, last):
             return found
         longest = max((len(text.text) for text in self._texts), default=0)
         raise UsageError(
@@ -126,17 +130,24 @@ class WindowSampler:
         return None if found is None else found[1].context
 
     def _draw(
-        self, texts: Sequence[LongText], context: int, running: int, rng: Random
+        self,
+        texts: Sequence[LongText],
+        context: int,
+        running: int,
+        rng: Random,
+        last: int | None = None,
     ) -> tuple[LongText, Window] | None:
         left = [text for text in texts if len(text.text) >= context + running]
         while left:
             text = rng.choices(left, [len(one.text) for one in left])[0]
-            if window := self._cut(text, context, running, rng):
+            if window := self._cut(text, context, running, rng, context if last is None else last):
                 return text, window
             left.remove(text)
         return None
 
-    def _cut(self, text: LongText, context: int, running: int, rng: Random) -> Window | None:
+    def _cut(
+        self, text: LongText, context: int, running: int, rng: Random, last: int
+    ) -> Window | None:
         wanted = context + running
         if self._lengths.get(text.name, wanted) < wanted:
             return None
@@ -153,10 +164,12 @@ class WindowSampler:
                 return None
             chars *= 2
         tokens = torch.from_numpy(ids.astype(np.int64))
-        before = part[: int(spans[context - 1][1])] if context else ""
+        first = context - last
+        begin = int(spans[first][0]) if first else 0
+        before = part[begin : int(spans[context - 1][1])] if last else ""
+        shown = tokens[first:context], spans[first:context] - begin
         return Window(
-            Context.of_tokens(before, tokens[:context], spans[:context], self._bench, text.name),
-            tokens[context:wanted],
+            Context.of_tokens(before, *shown, self._bench, text.name), tokens[context:wanted]
         )
 
 
@@ -170,6 +183,8 @@ class Perplexity(Task):
         contexts: context lengths in tokens.
         running: tokens whose loss counts.
         items: windows per length.
+        same_text: the running texts of the longest contexts follow the shorter ones, too: what
+            differs between lengths is the context alone.
         hidden: names of methods that are references only.
     """
 
@@ -185,6 +200,7 @@ class Perplexity(Task):
         running: int,
         items: int,
         seed: int,
+        same_text: bool = False,
         hidden: Sequence[str] = (),
     ) -> None:
         if running < 2 or running >= bench.window:
@@ -195,6 +211,7 @@ class Perplexity(Task):
         self._sampler = WindowSampler(texts, bench, seed)
         self._methods = methods
         self._contexts = contexts
+        self._same_text = same_text
         self._running = running
         self._items = items
         self._drawn: tuple[str, LongText, Window] | None = None
@@ -250,7 +267,8 @@ class Perplexity(Task):
     def _window(self, case: Case) -> tuple[LongText, Window]:
         if self._drawn is None or self._drawn[0] != case.id:
             length, number = case.payload
-            text, window = self._sampler.draw(length, self._running, number)
+            whole = max(self._contexts) if self._same_text else length
+            text, window = self._sampler.draw(whole, self._running, number, length)
             window.context.find_other = lambda: self._sampler.other(text, length, number)
             self._drawn = (case.id, text, window)
         return self._drawn[1:]
