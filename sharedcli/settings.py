@@ -121,7 +121,8 @@ class Settings:
         temperature: 0 is greedy.
         top_p: nucleus of the sampling.
         seed: of the sampling.
-        inject: "auto" (where a trained adapter is there), "always" or "never".
+        inject: "auto" (where a trained adapter is there, what is not quoted), "always" (what is
+            quoted as well) or "never".
         abstain: "auto" (refuse what the documents do not seem to answer) or "never".
         decode_weights: "auto", "int4", "int8", "plain" or "unpacked": how a CPU reads the weights
             while it decodes.

@@ -19,7 +19,7 @@ from sharedcli.answer.citations import Citation, cite
 from sharedcli.answer.prompt import Excerpt, build_prompt
 from sharedcli.answer.stream import decode_stream, stop_tokens
 from sharedcli.engine.loading import LoadedModel
-from sharedcli.engine.opening import CHUNK_PASSAGES, open_frontiers
+from sharedcli.engine.opening import CHUNK_PASSAGES, open_frontiers, unquoted
 from sharedcli.engine.slots import read_context
 from sharedcli.errors import UsageError
 from sharedcli.ingest.document import Document
@@ -106,7 +106,7 @@ class Asker:
         timings.search = time.monotonic() - mark
         if refusal:
             return self._nothing(question, refusal, ranked, timings=timings, started=started)
-        frontiers, trees = self.frontiers(ranked[self._settings.passages :], records)
+        frontiers, trees = self.frontiers(unquoted(ranked, self._settings), records)
         timings.search = time.monotonic() - mark
         mark = time.monotonic()
         context, note = self._context(frontiers, trees)

@@ -264,9 +264,9 @@ class Engine:
         return asker.ask(question, records, load_seconds=loaded, history=history)
 
     def open_nodes(self, question: str, documents: Sequence[str] = ()) -> list[ChunkFrontier]:
-        """Return the tree nodes that ``ask`` would open for a question; no language model is used.
+        """Return the tree nodes that a question opens; no language model is used.
 
-        The best passages are quoted, not opened: what is opened is for those behind them.
+        As if nothing were quoted: ``ask`` opens what lies behind the passages that it quotes.
 
         Raises:
             NoStoreError: no document matches.
@@ -277,5 +277,4 @@ class Engine:
         records = self.documents(documents)
         ids = [record.id for record in records]
         ranked = find_passages(self.store(), sanitise(question), ids, self.encoder())
-        behind = ranked[self.settings.passages :]
-        return open_frontiers(self.store(), behind, records, self.settings.budget)[0]
+        return open_frontiers(self.store(), ranked, records, self.settings.budget)[0]

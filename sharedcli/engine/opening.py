@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from sharedcli.retrieve.rank import RankedPassage
 from sharedcli.retrieve.search import ChunkFrontier, budgeted_frontiers, leaf_relevance
+from sharedcli.settings import Settings
 from sharedcli.store.records import DocumentRecord
 from sharedcli.store.store import Store
 from sharedcli.tree.context_tree import ContextTree
@@ -17,6 +18,14 @@ from sharedcli.tree.geometry import TreeGeometry
 
 CHUNK_PASSAGES = 50
 """Best passages whose chunks may be opened."""
+
+
+def unquoted(ranked: Sequence[RankedPassage], settings: Settings) -> Sequence[RankedPassage]:
+    """The passages whose chunks are opened: those behind the quoted ones, unless told "always".
+
+    Slots of what the prompt quotes already say nothing new, and small bases answer worse with them.
+    """
+    return ranked if settings.inject == "always" else ranked[settings.passages :]
 
 
 def stored_tree(store: Store, record: DocumentRecord) -> ContextTree:

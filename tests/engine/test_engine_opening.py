@@ -10,7 +10,7 @@ import pytest
 from engine_samples import BELL, LAMP, TIDE, run_index
 
 from sharedcli.engine.engine import Engine
-from sharedcli.engine.opening import CHUNK_PASSAGES, open_frontiers, stored_tree
+from sharedcli.engine.opening import CHUNK_PASSAGES, open_frontiers, stored_tree, unquoted
 from sharedcli.retrieve.rank import RankedPassage
 from sharedcli.retrieve.search import ChunkFrontier
 from sharedcli.settings import Settings
@@ -98,8 +98,15 @@ def test_no_tensor_and_no_model_is_needed(engine: Engine, monkeypatch: pytest.Mo
     monkeypatch.setattr(reading, "read_tensors", refuse)
     monkeypatch.setattr("sharedcli.engine.loading.load_model", refuse)
     question = "How much colza oil did the lamp burn?"
-    with Engine(replace(engine.settings, passages=0)) as other:
+    with Engine(engine.settings) as other:
         opened = other.open_nodes(question)
         assert opened[0].doc_id == engine.documents(["a.txt"])[0].id
-    with Engine(replace(engine.settings, passages=100)) as other:
-        assert other.open_nodes(question) == []  # all of it is quoted
+
+
+def test_what_is_quoted_is_not_opened_unless_told(engine: Engine) -> None:
+    ranked = [RankedPassage(f"{n}", Passage(n, 1, 0, 10), 1 / (n + 1)) for n in range(4)]
+    for passages, inject, kept in (
+        (3, "auto", [3]), (0, "auto", [0, 1, 2, 3]), (9, "auto", []), (3, "always", [0, 1, 2, 3]),
+    ):  # fmt: skip
+        found = unquoted(ranked, replace(engine.settings, passages=passages, inject=inject))
+        assert [one.passage.ordinal for one in found] == kept

@@ -85,7 +85,7 @@ def test_overrides_reach_every_depth_and_all_stages() -> None:
             "adapter.form=cross",
             "stages.optimiser.learning_rate=3e-4",
             "stages.1.batch=5",
-            "stages.qa.accumulate=9",
+            "stages.mixed.accumulate=9",
             "stages.curriculum.ratios=[4]",
             "evaluation.ratios=2",
         ],

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sharedcli.baselines.streams import CachedStream
-from sharedcli.engine.opening import CHUNK_PASSAGES
+from sharedcli.engine.opening import CHUNK_PASSAGES, unquoted
 from sharedcli.evaluation.methods.contract import Context, Method, Opened, UnfitError
 from sharedcli.evaluation.methods.passages import excerpts, last_words, verbatim_tokens
 from sharedcli.evaluation.methods.slots import Taken, shuffled
@@ -115,7 +115,8 @@ class SharedLLMAlone(Method):
         bench, name = self.bench, context.document.source
         ranked = find_passages(context.index, question, [name], bench.encoder)
         quoted = bench.settings.passages if self.passages else 0
-        made = self._inject(context, question, ranked[quoted:])
+        opened = unquoted(ranked, bench.settings) if quoted else ranked
+        made = self._inject(context, question, opened)
         verbatim = ranked[:quoted]
         limit = bench.room(max_tokens)
         prompt, used = bench.prompt(question, excerpts(context, verbatim), limit)
