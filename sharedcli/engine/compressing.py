@@ -96,7 +96,7 @@ def batches(tree: ContextTree) -> Iterator[list[int]]:
     The same for any number of threads: how many rows a product has may change its last bits, and
     the same document should give the same bytes.
     """
-    size = max(1, BATCH_TOKENS // tree.geometry.chunk_tokens)
+    size = max(1, BATCH_TOKENS // tree.geometry.read_tokens)
     for first in range(0, tree.chunks, size):
         yield list(range(first, min(first + size, tree.chunks)))
 

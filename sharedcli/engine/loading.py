@@ -86,7 +86,7 @@ class LoadedModel:
                 "there is no adapter that has learned to pool slots (--slot-choice pooled); use "
                 "first, last or mean, or train an adapter with it"
             )
-        if (read := geometry.lead_tokens + geometry.chunk_tokens) > self.base.window:
+        if (read := geometry.read_tokens) > self.base.window:
             lead = f" and {geometry.lead_tokens} before them" if geometry.lead_tokens else ""
             raise UsageError(
                 f"chunks of {geometry.chunk_tokens} tokens{lead} exceed the model's window of "

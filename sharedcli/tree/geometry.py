@@ -72,6 +72,11 @@ class TreeGeometry:
         return self.node_tokens(level) / self.slots_per_node
 
     @property
+    def read_tokens(self) -> int:
+        """Tokens that the compressor reads for a full chunk: the chunk and its lead."""
+        return self.lead_tokens + self.chunk_tokens
+
+    @property
     def deepest_stored(self) -> int:
         """The deepest level that the store keeps."""
         return self.stored_depth or self.depth

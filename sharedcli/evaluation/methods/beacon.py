@@ -9,7 +9,7 @@ from sharedcli.evaluation.methods.contract import Context, Method, Opened, Unfit
 
 
 class BeaconLike(Method):
-    """Progressive compression in all layers, at the adapter's overall ratio or ``@r8``."""
+    """Progressive compression in all layers, at the stored grain's ratio or ``@r8``."""
 
     name = "beacon-like"
     about = "Activation Beacon's structure, untrained: chunks in turn, each sees what is kept"
@@ -30,7 +30,7 @@ class BeaconLike(Method):
         return self._opened(context, prompt, len(prompt) + max_tokens)
 
     def _opened(self, context: Context, prompt: Tensor, more: int) -> Opened:
-        geometry = self.bench.model.geometry(self.bench.settings)
+        geometry = self.bench.model.geometry(self.bench.settings).stored
         ratio = self.variant.ratio or geometry.overall_ratio
         tokens, chunk = context.tokens, geometry.chunk_tokens
         needed = slots_of(len(tokens), chunk, ratio) + more

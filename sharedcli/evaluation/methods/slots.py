@@ -77,7 +77,7 @@ class SlotCache:
             for frontier in frontiers
             if any((geometry, node) not in self._known for node in frontier)
         ]
-        size = max(1, self._compressor.batch_tokens // geometry.chunk_tokens)
+        size = max(1, self._compressor.batch_tokens // geometry.read_tokens)
         for first in range(0, len(missing), size):
             block = missing[first : first + size]
             self._compress(tree, block, whole and geometry.levels == "nested")
