@@ -29,6 +29,7 @@ from typing import Any
 import platformdirs
 
 from sharedcli.errors import UsageError
+from sharedcli.paths import home_path
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -82,7 +83,7 @@ def default_store() -> Path:
 def default_cache() -> Path:
     """Where models are kept: SHAREDCLI_CACHE, or the platform's user cache directory."""
     if given := os.environ.get("SHAREDCLI_CACHE"):
-        return Path(given).expanduser()
+        return home_path(given)
     return Path(platformdirs.user_cache_dir("sharedcli", appauthor=False))
 
 

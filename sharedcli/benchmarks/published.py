@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from sharedcli.errors import UsageError
+from sharedcli.paths import home_path
 
 PREFIX = "random:"
 _LLAMA_3 = {"rope_type": "default", "rope_theta": 500000.0}
@@ -97,7 +97,7 @@ def is_random(model: str) -> bool:
 def check_random(model: str) -> None:
     """Refuse a name that there is not. ``UsageError`` lists those that there are."""
     name = model.removeprefix(PREFIX)
-    if name not in PUBLISHED and not (Path(name).expanduser() / "config.json").is_file():
+    if name not in PUBLISHED and not (home_path(name) / "config.json").is_file():
         raise UsageError(
             f"there is no configuration {name!r}; use {PREFIX} with one of "
             f"{', '.join(PUBLISHED)}, or with a folder that holds config.json and a tokenizer"

@@ -26,6 +26,7 @@ from sharedcli.model.layout import check_modules
 from sharedcli.model.lean_import import import_transformers
 from sharedcli.model.quiet import quiet_transformers
 from sharedcli.model.sharedllm import SharedLLM
+from sharedcli.paths import home_path
 
 if TYPE_CHECKING:
     from sharedcli.settings import Settings
@@ -62,7 +63,7 @@ def load_random(settings: Settings) -> LoadedModel:
     if settings.adapter in (None, NO_ADAPTER):
         adapter, known, sha256 = untrained_adapter(base), NO_ADAPTER, NO_ADAPTER
     else:
-        adapter = load_adapter(Path(settings.adapter or "").expanduser(), base.model)
+        adapter = load_adapter(home_path(settings.adapter or ""), base.model)
         known, sha256 = str(settings.adapter), adapter.digest()
     adapter.to(number)
     return LoadedModel(base, SharedLLM(base.model, adapter), known, sha256)
@@ -76,7 +77,7 @@ def _configuration(name: str, settings: Settings) -> tuple[Any, Path]:
         values = dict(PUBLISHED[name])
         folder = fetch_default(settings.cache, offline=settings.offline)
         return AutoConfig.for_model(values.pop("model_type"), **values), folder
-    folder = Path(name).expanduser()
+    folder = home_path(name)
     try:
         return AutoConfig.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False

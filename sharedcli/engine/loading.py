@@ -11,7 +11,6 @@ import json
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from importlib.resources import as_file, files
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sharedcli.errors import UsageError
@@ -20,6 +19,7 @@ from sharedcli.model.base import Base, load_base
 from sharedcli.model.compressor import Compressor
 from sharedcli.model.merged import MergedLayers, is_mergeable
 from sharedcli.model.sharedllm import SharedLLM
+from sharedcli.paths import home_path
 from sharedcli.settings import Settings
 from sharedcli.store.identity import RECOMPUTE, TreeIdentity
 from sharedcli.tree.geometry import TreeGeometry
@@ -140,7 +140,7 @@ def _adapter(settings: Settings, base: Base) -> tuple[Adapter, str]:
         return (shipped, "default") if shipped else (untrained_adapter(base), NO_ADAPTER)
     if settings.adapter == NO_ADAPTER:
         return untrained_adapter(base), NO_ADAPTER
-    return load_adapter(Path(settings.adapter).expanduser(), base.model), settings.adapter
+    return load_adapter(home_path(settings.adapter), base.model), settings.adapter
 
 
 def _shipped(base: Base) -> Adapter | None:

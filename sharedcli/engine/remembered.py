@@ -26,6 +26,7 @@ from sharedcli.errors import SharedCLIError
 from sharedcli.model.digests import write_note
 from sharedcli.model.fetch import default_folder
 from sharedcli.model.source import ModelSource, resolve_model
+from sharedcli.paths import home_path
 from sharedcli.retrieve.encoder_files import ENCODER_ID, is_fetched
 from sharedcli.settings import Settings
 from sharedcli.store.identity import TREE_FORMAT_VERSION, TreeIdentity
@@ -190,7 +191,7 @@ def _adapter_files(adapter: str | None) -> list[list[Any]] | None:
     if adapter == "none":
         return []
     if adapter is not None:
-        return _folder(Path(adapter).expanduser()) or None
+        return _folder(home_path(adapter)) or None
     shipped = files("sharedcli.weights")
     if not isinstance(shipped, Path):
         return None  # a package inside of an archive

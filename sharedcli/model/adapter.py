@@ -106,7 +106,8 @@ class AdapterConfig:
 
     def to_json(self) -> str:
         """Stable text form."""
-        return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
+        values = asdict(self) | {"geometry": self.geometry.to_dict()}
+        return json.dumps(values, indent=2, sort_keys=True) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> AdapterConfig:

@@ -13,6 +13,7 @@ from typing import Literal
 
 from sharedcli.errors import ModelMissingError, UsageError
 from sharedcli.model.fetch import DEFAULT_MODEL_ID
+from sharedcli.paths import home_path
 
 Kind = Literal["default", "hub", "folder", "gguf"]
 
@@ -54,7 +55,7 @@ def resolve_model(spec: str, offline: bool = False, revision: str | None = None)
     text = spec.strip()
     if text.lower() in ("default", DEFAULT_MODEL_ID, ""):
         source = ModelSource("default", DEFAULT_MODEL_ID, offline=offline)
-    elif (path := Path(text).expanduser()).exists():
+    elif (path := home_path(text)).exists():
         source = _local(path, offline)
     elif _looks_like_path(text):
         raise ModelMissingError(

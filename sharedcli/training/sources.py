@@ -19,6 +19,7 @@ from typing import Any
 from sharedcli.errors import DocumentError, UnreadableError, UsageError
 from sharedcli.ingest import DocumentReader, printable_path
 from sharedcli.ingest.discover import FoundFile, find_files
+from sharedcli.paths import home_path
 from sharedcli.training.dedup import without_repeats
 from sharedcli.training.recipe import DataRule
 from sharedcli.training.records import Record, join_by_source, read_records
@@ -124,7 +125,7 @@ def _find(paths: Sequence[str | Path], rules: Sequence[DataRule]) -> list[_Data]
 
 
 def _matches(given: str | Path) -> list[Path]:
-    path = Path(given).expanduser()
+    path = home_path(given)
     if path.exists():
         return [path]
     matches = [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]  # noqa: PTH207

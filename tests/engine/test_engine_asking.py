@@ -170,7 +170,12 @@ def test_the_store_and_the_online_compressor_give_the_same_answer(
     levels: str,
 ) -> None:
     engine = open_engine(
-        adapter=adapter_folder(form=form, noise=0.1), levels=levels, max_tokens=24, budget=60
+        adapter=adapter_folder(form=form, noise=0.1),
+        levels=levels,
+        max_tokens=24,
+        budget=60,
+        passages=3,
+        inject="always",
     )
     stored, tokens = _ask(engine, watched)
     used: list[int] = []

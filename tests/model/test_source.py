@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sharedcli.errors import ModelMissingError, SharedCLIError, UsageError
@@ -75,6 +75,7 @@ def test_the_environment_can_forbid_the_network(
 
 
 @given(st.text(max_size=40))
+@example("~0")
 def test_any_text_gives_a_source_or_a_clear_error(spec: str) -> None:
     try:
         resolve_model(spec)

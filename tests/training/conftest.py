@@ -18,6 +18,7 @@ TOY = (
     "save_steps=2",
     "adapter.geometry.chunk_tokens=64",
     "adapter.geometry.slots_per_node=4",
+    "adapter.geometry.depth=3",
     "adapter.injected_layers=2",
     "adapter.compressor_rank=4",
     "adapter.decoder_rank=4",

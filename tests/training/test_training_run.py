@@ -317,7 +317,7 @@ def test_both_stages_of_default_run_in_order(
 ) -> None:
     seen = Record()
     train(toy_job(recipe="default", data=(str(long_text), str(asked_text))), seen)
-    assert [row["stage"] for row in seen.steps] == ["lm"] * 4 + ["qa"] * 2
+    assert [row["stage"] for row in seen.steps] == ["lm"] * 2 + ["mixed"] * 4
 
 
 @pytest.mark.filterwarnings("error:.*autograd kernel was not registered")
