@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sharedcli.retrieve.rank import RankedPassage
+from sharedcli.retrieve.rank import RankedPassage, scored_windows
 from sharedcli.retrieve.search import ChunkFrontier, budgeted_frontiers, leaf_relevance
 from sharedcli.settings import Settings
 from sharedcli.store.records import DocumentRecord
@@ -47,9 +47,11 @@ def open_frontiers(
     """
     trees = {record.id: stored_tree(store, record) for record in records}
     by_doc: dict[str, list[tuple[int, int, float]]] = {}
+    texts: dict[str, str] = {}
     for hit in ranked[:CHUNK_PASSAGES]:
-        span = (hit.passage.start, hit.passage.end, hit.score)
-        by_doc.setdefault(hit.doc_id, []).append(span)
+        if hit.doc_id not in texts:
+            texts[hit.doc_id] = store.load_document(hit.doc_id).text
+        by_doc.setdefault(hit.doc_id, []).extend(scored_windows(hit, texts[hit.doc_id]))
     relevance = {}
     for doc_id, spans in by_doc.items():
         for chunk in store.chunks(doc_id):

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sharedcli.retrieve.passages import cut_windows
 from sharedcli.store.records import Passage, PassageHit
 
 COSINE_WEIGHT = 1.5
@@ -44,6 +45,7 @@ class RankedPassage:
             within one question only.
         bm25: of the full-text search; None if the passage was not among its candidates.
         cosine: between -1 and 1, of the best window; None if the passage has no vectors.
+        windows: of each of its windows, in reading order; empty if it has no vectors.
         lexical_rank, dense_rank: counted from 1; None where there is no such score.
     """
 
@@ -52,19 +54,20 @@ class RankedPassage:
     score: float
     bm25: float | None = None
     cosine: float | None = None
+    windows: tuple[float, ...] = ()
     lexical_rank: int | None = None
     dense_rank: int | None = None
 
 
 def window_cosines(query: NDArray[np.floating], vectors: NDArray[np.floating]) -> Scores:
-    """Return the cosine of each passage's best window with the query.
+    """Return the cosine of each passage's windows with the query, -1 where there is no window.
 
     Args:
         query: unit vector, shape [E].
         vectors: unit vectors side by side, zeros where there is no window, shape [P, W * E].
 
     Returns:
-        float32 of shape [P].
+        float32 of shape [P, W].
 
     Raises:
         ValueError: the width of ``vectors`` is not a multiple of E.
@@ -73,10 +76,27 @@ def window_cosines(query: NDArray[np.floating], vectors: NDArray[np.floating]) -
     if width % len(query):
         raise ValueError(f"vectors of width {width} do not hold windows of {len(query)} numbers")
     windows = vectors.reshape(passages, width // len(query), len(query)).astype(np.float32)
-    cosines = windows @ query.astype(np.float32)
+    cosines: Scores = windows @ query.astype(np.float32)
     cosines[~windows.any(axis=-1)] = -1.0  # an absent window must not beat a dissimilar one
-    best: Scores = cosines.max(axis=1, initial=-1.0)
-    return best
+    return cosines
+
+
+def scored_windows(hit: RankedPassage, text: str) -> list[tuple[int, int, float]]:
+    """Return (start, end, score) of a ranked passage's windows in the document's ``text``.
+
+    Its best window has the passage's score, the others as much less as their cosine is lower. A
+    passage without vectors is one window.
+    """
+    start, end = hit.passage.start, hit.passage.end
+    spans = cut_windows(text[start:end])
+    if not hit.windows or not spans:
+        return [(start, end, hit.score)]
+    weight = COSINE_WEIGHT / (1 + COSINE_WEIGHT)
+    best = max(hit.windows)
+    return [
+        (start + a, start + b, max(0.0, hit.score - weight * (best - cosine)))
+        for (a, b), cosine in zip(spans, hit.windows, strict=False)
+    ]
 
 
 def fuse(
@@ -90,11 +110,15 @@ def fuse(
 
     Args:
         hits: of the full-text search, best first.
-        cosines: per document with vectors, one cosine per passage.
+        cosines: per document with vectors, the cosines of each passage's windows, [P, W].
         passages: of every document that ``hits`` or ``cosines`` name.
         limit: passages wanted at most.
         naming: per document, how clearly the question names it; see ``naming``.
     """
+    windows, cosines = (
+        cosines,
+        {name: found.max(axis=1, initial=-1.0) for name, found in cosines.items()},
+    )
     bm25 = {(hit.doc_id, hit.ordinal): hit.bm25 for hit in hits}
     lexical_ranks = {place: rank for rank, place in enumerate(bm25, start=1)}
     dense_ranks = _dense_ranks(cosines)
@@ -114,6 +138,7 @@ def fuse(
                 + NAMING_WEIGHT * (naming or {}).get(doc_id, 0.0),
                 bm25=bm25.get(place),
                 cosine=cosine,
+                windows=tuple(windows[doc_id][ordinal].tolist()) if doc_id in windows else (),
                 lexical_rank=lexical_ranks.get(place),
                 dense_rank=dense_ranks.get(place),
             )

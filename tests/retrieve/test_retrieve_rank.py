@@ -1,9 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from sharedcli.retrieve.rank import COSINE_WEIGHT, best_pages, fuse, window_cosines
+from sharedcli.retrieve.rank import (
+    COSINE_WEIGHT,
+    RankedPassage,
+    best_pages,
+    fuse,
+    scored_windows,
+    window_cosines,
+)
 from sharedcli.store.records import Passage, PassageHit
 
 PASSAGES = {
@@ -13,13 +22,34 @@ PASSAGES = {
 
 
 def cosines(*values: float) -> np.ndarray:
-    return np.array(values, dtype=np.float32)
+    """Of passages with one window each."""
+    return np.array(values, dtype=np.float32)[:, None]
 
 
-def test_best_window_counts_and_missing_ones_do_not() -> None:
+def test_windows_are_compared_and_missing_ones_lose() -> None:
     query = np.array([1.0, 0.0])
     vectors = np.array([[0.0, 1.0, 0.6, 0.8], [-1.0, 0.0, 0.0, 0.0], [0.0] * 4], dtype=np.float16)
-    assert window_cosines(query, vectors) == pytest.approx([0.6, -1.0, -1.0], abs=1e-3)
+    found = window_cosines(query, vectors)
+    assert found == pytest.approx(np.array([[0.0, 0.6], [-1.0, -1.0], [-1.0, -1.0]]), abs=1e-3)
+    (first,) = fuse([], {"a": found}, PASSAGES, 1)
+    assert first.cosine == pytest.approx(0.6, abs=1e-3)
+    assert first.windows == pytest.approx((0.0, 0.6), abs=1e-3)
+
+
+def test_a_passages_windows_have_its_score_less_what_their_cosine_lacks() -> None:
+    text = "x " * 40 + "Of the lamp. " * 30 + "Of the bell. " * 30
+    passage = Passage(0, 1, 80, len(text))
+    plain = RankedPassage("a", passage, 0.8)
+    assert scored_windows(plain, text) == [(80, len(text), 0.8)]
+    (first, second, third) = scored_windows(replace(plain, windows=(0.1, 0.6, 0.5)), text)
+    weight = COSINE_WEIGHT / (1 + COSINE_WEIGHT)
+    assert (first[2], second[2]) == (pytest.approx(0.8 - weight * 0.5), 0.8)
+    assert third[2] == pytest.approx(0.8 - weight * 0.1)
+    assert text[first[0] : first[1]].startswith("Of the lamp")
+    assert text[third[0] : third[1]].endswith("Of the bell.")
+    assert 80 == first[0] < first[1] <= second[0] < second[1] <= third[0]
+    low = RankedPassage("a", passage, 0.1, windows=(0.9, -1.0, -1.0))
+    assert [score for _, _, score in scored_windows(low, text)] == [0.1, 0.0, 0.0]
 
 
 def test_vectors_of_another_width_are_refused() -> None:
@@ -28,7 +58,7 @@ def test_vectors_of_another_width_are_refused() -> None:
 
 
 def test_no_passages_have_no_cosines() -> None:
-    assert window_cosines(np.ones(4), np.ones((0, 8))).shape == (0,)
+    assert window_cosines(np.ones(4), np.ones((0, 8))).shape == (0, 2)
 
 
 def test_scores_mix_both_rankings_and_say_where_they_come_from() -> None:

@@ -18,7 +18,7 @@ from sharedcli.model.compressor import Frontier, assemble
 from sharedcli.model.devices import guard_memory
 from sharedcli.model.injected import InjectedKV
 from sharedcli.retrieve.find import find_passages
-from sharedcli.retrieve.rank import RankedPassage
+from sharedcli.retrieve.rank import RankedPassage, scored_windows
 from sharedcli.retrieve.search import budgeted_frontiers, leaf_relevance
 from sharedcli.tree.context_tree import ContextTree, Node
 from sharedcli.tree.frontier import fixed_path, search_path
@@ -40,7 +40,8 @@ def relevance(
     """Carry passage scores over to the deepest nodes of each chunk that they touch."""
     spans = context.encoded[1]
     name = context.document.source
-    scored = [(h.passage.start, h.passage.end, h.score) for h in ranked[:CHUNK_PASSAGES]]
+    text = context.document.text
+    scored = [window for hit in ranked[:CHUNK_PASSAGES] for window in scored_windows(hit, text)]
     found = {}
     for chunk in range(tree.chunks):
         leaves = [
