@@ -31,7 +31,7 @@ def test_the_default_format_stays_close_to_exact_slots(default_model: Path) -> N
     text = files("sharedcli.samples").joinpath("halvard-ridge.txt").read_text(encoding="utf-8")
     ids = torch.from_numpy(tokenize_text(model.base.tokenizer, text)[0].astype("int64"))
     context, running = ids[:1024], ids[None, 1024:1280]
-    tree = ContextTree(len(context), model.geometry(settings))
+    tree = ContextTree(len(context), model.geometry(settings).stored)
     paths = [fixed_path(tree, chunk) for chunk in range(tree.chunks)]
     with torch.inference_mode():
         slots = model.compressor.compress_frontiers([context], [tree], [paths])
