@@ -17,6 +17,7 @@ import torch
 from sharedcli.answer.answer import Answer, Evidence, OpenedChunk, Timings, Usage
 from sharedcli.answer.citations import Citation, cite
 from sharedcli.answer.prompt import Excerpt, build_prompt
+from sharedcli.answer.repetition import without_repetition
 from sharedcli.answer.stream import decode_stream, stop_tokens
 from sharedcli.engine.loading import LoadedModel
 from sharedcli.engine.opening import CHUNK_PASSAGES, open_frontiers, unquoted
@@ -211,7 +212,7 @@ class Asker:
 
         def pieces() -> Iterator[str]:
             with guard_memory("answering"):
-                yield from decode_stream(model.base.tokenizer, counted())
+                yield from without_repetition(decode_stream(model.base.tokenizer, counted()))
 
         return pieces
 

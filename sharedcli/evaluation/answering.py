@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from sharedcli.answer.repetition import without_repetition
 from sharedcli.answer.stream import decode_stream, stop_tokens
 from sharedcli.evaluation.methods.contract import Opened, Workbench
 
@@ -26,7 +27,7 @@ def answer_text(opened: Opened, bench: Workbench, max_tokens: int) -> str:
             if number + 1 < max_tokens:
                 logits = opened.stream.read(torch.tensor([token]))
 
-    return "".join(decode_stream(bench.tokenizer, tokens())).strip()
+    return "".join(without_repetition(decode_stream(bench.tokenizer, tokens()))).strip()
 
 
 def answer_letter(opened: Opened, bench: Workbench, options: int) -> str:
