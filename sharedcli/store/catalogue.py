@@ -179,13 +179,14 @@ def guarded(path: Path) -> Iterator[None]:
         yield
     except (sqlite3.ProgrammingError, sqlite3.InterfaceError):
         raise  # wrong use of this module, not a wrong file
-    except (sqlite3.Error, UnicodeDecodeError) as error:
-        # Where SQLite's message quotes damaged bytes, Python cannot even decode the message.
+    except (sqlite3.Error, UnicodeDecodeError, MemoryError) as error:
+        # Where SQLite's message quotes damaged bytes, Python cannot even decode the message. A
+        # damaged length in the full-text index asks for more memory than there is.
         raise _translated(error, path) from error
 
 
 def _translated(error: Exception, path: Path) -> SharedCLIError:
-    text = str(error)
+    text = str(error) or "SQLite finds no memory for what it says to hold"
     if isinstance(error, sqlite3.OperationalError):
         if "locked" in text or "busy" in text:
             return StoreLockedError(f"the store {path.parent} is busy; try again in a moment")

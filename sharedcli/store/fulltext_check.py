@@ -32,8 +32,8 @@ def index_matches_text(connection: sqlite3.Connection) -> bool:
             fulltext.index_passages(fresh, entry.key, text, library.passages(connection, entry))
         try:
             return _same_index(connection, fresh)
-        except (sqlite3.DatabaseError, UnicodeDecodeError):
-            return False
+        except (sqlite3.DatabaseError, UnicodeDecodeError, MemoryError):
+            return False  # a damaged length may ask for more memory than there is
 
 
 _INDEX_CONTENT = (

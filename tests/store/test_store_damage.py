@@ -1,5 +1,7 @@
 """Flipped bits and cut files are noticed, and nothing damaged is ever answered."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,22 @@ def test_flipped_bits_are_noticed(at_rest: Path) -> None:
 def test_cut_files_are_noticed(at_rest: Path) -> None:
     outcomes = faults.damage_trials(at_rest, faults.truncations(at_rest, 2477))
     assert outcomes.keys() == {"blob: detected", "catalogue: detected"}
+
+
+def test_a_length_beyond_memory_in_the_search_index_is_noticed(at_rest: Path) -> None:
+    """SQLite asks for the memory, gets none, and Python raises ``MemoryError``."""
+    with Store.open(at_rest) as store:
+        expected = faults.answers(store)
+    with closing(sqlite3.connect(at_rest / "catalogue.sqlite3", isolation_level=None)) as catalogue:
+        damaged = catalogue.execute(
+            "UPDATE passage_text_data SET block = ? WHERE block IS ?",
+            (
+                bytes.fromhex("000000000102 0200 eda080 020101010201 01"),
+                bytes.fromhex("000000000102 0200 020101010201 01"),
+            ),
+        )
+        assert damaged.rowcount == 1
+    assert faults.probe(at_rest, expected) == "detected"
 
 
 def test_every_bit_of_a_tensor_counts(at_rest: Path) -> None:
