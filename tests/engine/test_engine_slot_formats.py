@@ -17,7 +17,7 @@ from sharedcli.store.quantize import decode, encode
 from sharedcli.tree.context_tree import ContextTree
 from sharedcli.tree.frontier import fixed_path
 
-ALLOWED_NATS = 0.02
+ALLOWED_NATS = 0.01
 
 
 def _stored(slots: Tensor, slot_format: str) -> Tensor:
