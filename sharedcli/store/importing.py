@@ -195,10 +195,15 @@ def _geometry(identity: TreeIdentity) -> TreeGeometry:
     values = dict(identity.geometry)
     if _natural(values.get("depth")) > _DEPTH:  # first: sizes grow with two to its power
         raise CorruptionError("its geometry is none")
+    for value in values.values():
+        if not isinstance(value, str):
+            _natural(value)
     try:
         geometry = TreeGeometry(**values)  # type: ignore[arg-type]
     except UsageError as error:
         raise CorruptionError(str(error)) from None
+    except TypeError:  # a name that no geometry has, or words for a number
+        raise CorruptionError("its geometry is none") from None
     known = geometry.levels in get_args(Levels) and geometry.slot_choice in get_args(SlotChoice)
     if geometry.to_dict() != values or not known:
         raise CorruptionError("its geometry is none")
