@@ -22,7 +22,7 @@ KeyPositionMode = Literal["chunk_only", "local_plus_chunk", "local_only", "slot_
 - ``local_plus_chunk``: place in the encoded node plus i (the released code's intent);
 - ``local_only``: place in the encoded node (the released code's effect);
 - ``slot_order``: slots one after the other, as if they were all the text there is; interpolated
-  where they would fill more than half of the base's window (not in the paper);
+  where they would fill more than three quarters of the base's window (not in the paper);
 - ``document``: the token's own place in the context (true positions; not in the paper).
 """
 

@@ -143,7 +143,7 @@ class SharedLLM(nn.Module):
                 f"{self.injected_layers}; index the document again"
             )
         slots = slots.to(self.device, self.dtype)
-        room = self.base.config.max_position_embeddings // 2
+        room = self.base.config.max_position_embeddings * 3 // 4
         places, end = slots.positions(config.key_position_mode, room)
         keys = self.rotary.rotate(slots.keys, places[:, None, :])
         joint = config.form == "joint"

@@ -28,6 +28,9 @@ COSINE_WEIGHT = 1.5
 NAMING_WEIGHT = 0.2
 """Added to the score of passages whose document the question clearly names."""
 
+WINDOW_MARGIN = 100
+"""Characters before and after a window that are opened with it: what answers may straddle a cut."""
+
 CANDIDATES = 200
 """Best passages of either ranking that are fused."""
 
@@ -85,17 +88,20 @@ def scored_windows(hit: RankedPassage, text: str) -> list[tuple[int, int, float]
     """Return (start, end, score) of a ranked passage's windows in the document's ``text``.
 
     Its best window has the passage's score, the others as much less as their cosine is lower. A
-    passage without vectors is one window.
+    passage without vectors is one window. Each reaches ``WINDOW_MARGIN`` into its neighbours.
     """
     start, end = hit.passage.start, hit.passage.end
-    spans = cut_windows(text[start:end])
-    if not hit.windows or not spans:
-        return [(start, end, hit.score)]
     weight = COSINE_WEIGHT / (1 + COSINE_WEIGHT)
-    best = max(hit.windows)
+    windows = cut_windows(text[start:end]) if hit.windows else []
+    spans = [(start + first, start + last) for first, last in windows] or [(start, end)]
+    below = [weight * (max(hit.windows) - cosine) for cosine in hit.windows] or [0.0]
     return [
-        (start + a, start + b, max(0.0, hit.score - weight * (best - cosine)))
-        for (a, b), cosine in zip(spans, hit.windows, strict=False)
+        (
+            max(0, first - WINDOW_MARGIN),
+            min(len(text), last + WINDOW_MARGIN),
+            max(0.0, hit.score - less),
+        )
+        for (first, last), less in zip(spans, below, strict=False)
     ]
 
 

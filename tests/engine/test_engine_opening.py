@@ -11,7 +11,7 @@ from engine_samples import BELL, LAMP, TIDE, run_index
 
 from sharedcli.engine.engine import Engine
 from sharedcli.engine.opening import CHUNK_PASSAGES, open_frontiers, stored_tree, unquoted
-from sharedcli.retrieve.rank import RankedPassage
+from sharedcli.retrieve.rank import WINDOW_MARGIN, RankedPassage
 from sharedcli.retrieve.search import ChunkFrontier
 from sharedcli.settings import Settings
 from sharedcli.store import reading
@@ -52,7 +52,8 @@ def test_the_chunks_that_hold_a_passage_are_opened(engine: Engine) -> None:
     touched = [
         chunk.index
         for chunk in engine.store().chunks(record.id)
-        if chunk.char_start < hit.passage.end and chunk.char_end > hit.passage.start
+        if chunk.char_start < hit.passage.end + WINDOW_MARGIN
+        and chunk.char_end > hit.passage.start - WINDOW_MARGIN
     ]
     assert 0 < len(touched) < record.chunks
     opened = _open(engine, hit, budget=10_000)
@@ -71,9 +72,10 @@ def test_a_budget_is_never_exceeded_and_spent_on_the_best(engine: Engine) -> Non
         assert sum(one.slots(trees[one.doc_id]) for one in opened) <= budget
         if budget >= 8:
             assert best.doc_id in {one.doc_id for one in opened}
-    everything = _open(engine, best, other, budget=60)
-    assert [one.doc_id for one in everything] == [best.doc_id, other.doc_id]  # as ranked
-    assert everything[0].score > everything[1].score
+    everything = _open(engine, best, other, budget=100)
+    in_order = list(dict.fromkeys(one.doc_id for one in everything))
+    assert in_order == [best.doc_id, other.doc_id]  # as ranked
+    assert everything[0].score > everything[-1].score
 
 
 def test_only_the_best_passages_may_open_chunks(engine: Engine) -> None:

@@ -15,7 +15,7 @@ from sharedcli.evaluation.methods.variants import parse_variant
 
 Bench = Callable[..., Workbench]
 RUNNING = torch.arange(20, 52)
-ALL = ("budget", "ratio", "layers", "shuffled", "other", "oracle")
+ALL = ("budget", "ratio", "near", "layers", "shuffled", "other", "oracle")
 
 
 def _loss(name: str, bench: Workbench, context: Context) -> float:
@@ -41,7 +41,7 @@ def test_names_say_what_is_not_as_usual() -> None:
     [
         *("sharedllm@", "sharedllm@x", "sharedllm@r", "sharedllm@r0.5", "sharedllm@r8@256"),
         *("sharedllm@shuffled@other", "sharedllm@m0", "sharedllm@adapted", "none@r8", "full@256"),
-        *("sharedllm@r8@r8", "streaming@other", "lingua@r2"),
+        *("sharedllm@r8@r8", "streaming@other", "lingua@r2", "sharedllm@near", "sharedllm@9@near"),
     ],
 )
 def test_what_a_method_does_not_know_is_refused(name: str) -> None:
@@ -69,6 +69,23 @@ def test_slots_follow_the_ratio(make_bench: Bench, story: str, ratio: int) -> No
     opened = make_methods([name], bench)[name].continue_text(context, RUNNING)
     assert opened.slots == pytest.approx(1024 / ratio, rel=0.15)
     assert opened.context_tokens == 1024
+
+
+def test_near_keeps_the_whole_text_and_is_fine_where_the_running_text_begins(
+    make_bench: Bench, story: str
+) -> None:
+    bench = make_bench(trained=True)
+    context = Context.of_text(story, bench)
+    coarsest = bench.model.geometry(bench.settings).ratio(1)
+    name = f"sharedllm@r{coarsest / 2:g}@near"
+    method = make_methods([name], bench)[name]
+    opened = method.continue_text(context, RUNNING)
+    assert opened.context_tokens == len(context.tokens)
+    assert 0.8 < opened.slots * coarsest / 2 / len(context.tokens) <= 1
+    with pytest.raises(UnfitError, match="running text"):
+        method.ask(context, "What?", 8)
+    with pytest.raises(UnfitError, match="too few: level 1 has"):
+        _loss(f"sharedllm@r{2 * coarsest:g}@near", bench, context)
 
 
 def test_controls_differ_from_the_text_and_each_other(make_bench: Bench, story: str) -> None:

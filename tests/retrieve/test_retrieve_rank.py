@@ -7,6 +7,7 @@ import pytest
 
 from sharedcli.retrieve.rank import (
     COSINE_WEIGHT,
+    WINDOW_MARGIN,
     RankedPassage,
     best_pages,
     fuse,
@@ -37,17 +38,21 @@ def test_windows_are_compared_and_missing_ones_lose() -> None:
 
 
 def test_a_passages_windows_have_its_score_less_what_their_cosine_lacks() -> None:
-    text = "x " * 40 + "Of the lamp. " * 30 + "Of the bell. " * 30
-    passage = Passage(0, 1, 80, len(text))
+    text = "x " * 80 + "Of the lamp. " * 30 + "Of the bell. " * 30 + "y " * 80
+    passage = Passage(0, 1, 160, len(text) - 160)
     plain = RankedPassage("a", passage, 0.8)
-    assert scored_windows(plain, text) == [(80, len(text), 0.8)]
+    whole = (160 - WINDOW_MARGIN, len(text) - 160 + WINDOW_MARGIN)
+    assert scored_windows(plain, text) == [(*whole, 0.8)]
     (first, second, third) = scored_windows(replace(plain, windows=(0.1, 0.6, 0.5)), text)
     weight = COSINE_WEIGHT / (1 + COSINE_WEIGHT)
     assert (first[2], second[2]) == (pytest.approx(0.8 - weight * 0.5), 0.8)
     assert third[2] == pytest.approx(0.8 - weight * 0.1)
-    assert text[first[0] : first[1]].startswith("Of the lamp")
-    assert text[third[0] : third[1]].endswith("Of the bell.")
-    assert 80 == first[0] < first[1] <= second[0] < second[1] <= third[0]
+    assert (first[0], third[1]) == (whole[0], pytest.approx(whole[1], abs=1))
+    # each reaches into the next, so that a sentence that a cut divides is opened whole
+    assert first[1] - second[0] == pytest.approx(2 * WINDOW_MARGIN, abs=2)
+    assert second[1] - third[0] == pytest.approx(2 * WINDOW_MARGIN, abs=2)
+    short = scored_windows(RankedPassage("a", Passage(0, 1, 2, 9), 0.8), "of a bell.")
+    assert short == [(0, 10, 0.8)]
     low = RankedPassage("a", passage, 0.1, windows=(0.9, -1.0, -1.0))
     assert [score for _, _, score in scored_windows(low, text)] == [0.1, 0.0, 0.0]
 

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from tree_strategies import trees
 
 from sharedcli.tree.context_tree import ContextTree, Node
-from sharedcli.tree.frontier import fixed_path, is_partition, level_frontier, search_path
+from sharedcli.tree.frontier import (
+    fixed_path,
+    is_partition,
+    level_frontier,
+    nearest,
+    search_path,
+)
 from sharedcli.tree.geometry import TreeGeometry
 
 
@@ -84,3 +90,26 @@ def test_what_is_no_partition() -> None:
     assert not is_partition(tree, 0, ())
     assert not is_partition(tree, 0, (left, *tree.level(0, 2)))
     assert not is_partition(tree, 1, (left, right))
+
+
+@given(trees(), st.integers(0, 500))
+def test_nearest_covers_the_document_within_its_slots(tree: ContextTree, more: int) -> None:
+    coarse = sum(tree.slots(node) for chunk in range(tree.chunks) for node in tree.level(chunk, 1))
+    found = nearest(tree, coarse + more)
+    assert all(is_partition(tree, chunk, nodes) for chunk, nodes in enumerate(found))
+    assert all(node.chunk == chunk for chunk, nodes in enumerate(found) for node in nodes)
+    assert coarse <= sum(tree.slots(node) for nodes in found for node in nodes) <= coarse + more
+
+
+def test_nearest_is_finest_at_the_documents_end() -> None:
+    tree = ContextTree(64, TreeGeometry(32, depth=3, slots_per_node=4))
+    assert [node.key for node in nearest(tree, 16)[1]] == [(1, 0), (1, 1)]  # nothing to spare
+    first, last = nearest(tree, 24)
+    assert [node.key for node in first] == [(1, 0), (1, 1)]
+    assert [node.key for node in last] == [(1, 0), (2, 2), (3, 6), (3, 7)]
+    assert {node.level for nodes in nearest(tree, 64) for node in nodes} == {3}
+
+
+def test_nearest_refuses_fewer_slots_than_level_1_has() -> None:
+    with pytest.raises(ValueError, match="15 slots are too few: level 1 has 16"):
+        nearest(ContextTree(64, TreeGeometry(32, depth=3, slots_per_node=4)), 15)

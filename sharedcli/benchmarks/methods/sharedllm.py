@@ -49,7 +49,7 @@ class SharedLLMMethod(Method):
         tree, mode = self._tree(tokens), config.key_position_mode
         start = {
             "chunk_only": tree.chunks,
-            "slot_order": min(self._slots(tokens), base.window // 2),
+            "slot_order": min(self._slots(tokens), base.window * 3 // 4),
             "document": tokens,
         }.get(mode, tree.geometry.chunk_tokens + tree.chunks)
         start = start if config.form == "joint" else 0

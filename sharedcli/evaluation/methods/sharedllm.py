@@ -21,7 +21,7 @@ from sharedcli.retrieve.find import find_passages
 from sharedcli.retrieve.rank import RankedPassage, scored_windows
 from sharedcli.retrieve.search import budgeted_frontiers, leaf_relevance
 from sharedcli.tree.context_tree import ContextTree, Node
-from sharedcli.tree.frontier import fixed_path, search_path
+from sharedcli.tree.frontier import fixed_path, nearest, search_path
 
 UNTRAINED = "the adapter is not trained: figures say nothing about the method"
 
@@ -29,7 +29,7 @@ UNTRAINED = "the adapter is not trained: figures say nothing about the method"
 def document_tree(context: Context, method: Method) -> ContextTree:
     """The tree of a context in the geometry of model and settings, at the variant's ratio."""
     geometry = method.bench.model.geometry(method.bench.settings)
-    if method.variant.ratio is not None:
+    if method.variant.ratio is not None and not method.variant.near:
         geometry = geometry.at_ratio(method.variant.ratio)
     return ContextTree(len(context.tokens), geometry)
 
@@ -73,7 +73,7 @@ class SharedLLMAlone(Method):
 
     name = "sharedllm"
     about = "the document as slots in the lowest layers, nothing verbatim"
-    takes = frozenset({"budget", "ratio", "layers", "shuffled", "other", "oracle"})
+    takes = frozenset({"budget", "ratio", "near", "layers", "shuffled", "other", "oracle"})
     passages = False
 
     @property
@@ -95,7 +95,8 @@ class SharedLLMAlone(Method):
     def continue_text(self, context: Context, running: Tensor) -> Opened:
         """As ``Method.continue_text``: all chunks, fine at their ends (the paper's policy).
 
-        With a budget, what retrieval finds relevant to the last words instead.
+        With a budget, what retrieval finds relevant to the last words instead; with ``near``, the
+        whole text at level 1 and the rest of the ratio's slots where the running text begins.
         """
         made = self._inject(context, None if self.variant.budget is None else last_words(context))
         prefix = context.tokens[:0]
@@ -113,6 +114,8 @@ class SharedLLMAlone(Method):
 
         With a ratio, one search path of every chunk instead (the paper's policy).
         """
+        if self.variant.near:
+            raise UnfitError("near is for running text; a question has none")
         bench, name = self.bench, context.document.source
         ranked = find_passages(context.index, question, [name], bench.encoder)
         quoted = bench.settings.passages if self.passages else 0
@@ -144,7 +147,9 @@ class SharedLLMAlone(Method):
         tree = document_tree(source, self)
         if query is None and self.variant.ratio is None:
             tree = ContextTree(tree.tokens, tree.geometry.stored)
-        if query is None:
+        if query is None and self.variant.near:
+            frontiers = self._nearest(tree)
+        elif query is None:
             frontiers = [fixed_path(tree, chunk) for chunk in range(tree.chunks)]
         else:
             if ranked is None:
@@ -163,6 +168,13 @@ class SharedLLMAlone(Method):
             slots = self._prepared(taken)
         detail["compress_seconds"] = round(taken.cost, 4)
         return _Injection(slots, tokens, taken.cost - taken.spent, detail)
+
+    def _nearest(self, tree: ContextTree) -> list[Frontier]:
+        assert self.variant.ratio is not None, "parse_variant sees to it"
+        try:
+            return nearest(tree, int(tree.tokens / self.variant.ratio))
+        except ValueError as error:
+            raise UnfitError(str(error)) from error
 
     def _chosen(
         self, context: Context, tree: ContextTree, ranked: Sequence[RankedPassage]

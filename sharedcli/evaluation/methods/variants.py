@@ -4,6 +4,7 @@
 |---|---|
 | ``@256`` | at most so many slots (``lingua``: tokens), spent where retrieval finds relevance |
 | ``@r8`` | every chunk at this overall ratio, in tokens per slot |
+| ``@near`` | with a ratio: the whole text coarse, and single tokens where the running text begins |
 | ``@m10`` | slots reach the lowest ten layers only |
 | ``@shuffled`` | a control: the chunks' slots in another order |
 | ``@other`` | a control: the slots of another document |
@@ -22,7 +23,7 @@ from sharedcli.errors import UsageError
 _RATIO = re.compile(r"r(\d{1,5}(?:\.\d{1,3})?)")
 _LAYERS = re.compile(r"m(\d{1,4})")
 _BUDGET = re.compile(r"\d{1,9}")
-_FLAGS = ("shuffled", "other", "oracle", "adapted")
+_FLAGS = ("near", "shuffled", "other", "oracle", "adapted")
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Variant:
     budget: int | None = None
     ratio: float | None = None
     layers: int | None = None
+    near: bool = False
     shuffled: bool = False
     other: bool = False
     oracle: bool = False
@@ -79,6 +81,8 @@ def parse_variant(name: str, takes: Collection[str]) -> Variant:
         found = one
     if found.ratio is not None and (found.budget is not None or found.ratio < 1):
         raise UsageError(f"{name!r}: give a budget, or a ratio of at least 1, not both")
+    if found.near and found.ratio is None:
+        raise UsageError(f"{name!r}: give near a ratio, like @r8@near")
     if found.shuffled and found.other:
         raise UsageError(f"{name!r}: give one control, shuffled or other")
     if found.layers == 0:
