@@ -1,8 +1,8 @@
 """The slots of chosen nodes: read from the store, or made anew where it keeps none.
 
-Coarse nodes of many chunks come from the store. A chunk that a question opens below the deepest
-stored level is read again by the compressor, with its lead: detail costs a moment for the few
-chunks that need it, and no place on the disk for all others.
+Coarse nodes come from the store. A chunk that a question opens below the deepest stored level is
+read again by the compressor, with its lead and as far as the last of those nodes: detail costs a
+moment for the few chunks that need it, and no place on the disk for all others.
 """
 
 from __future__ import annotations
@@ -44,56 +44,51 @@ def read_context(
     parts = []
     for doc_id, group in groupby(frontiers, key=lambda frontier: frontier.doc_id):
         chunks, tree = list(group), trees[doc_id]
-        none = store.identity(doc_id).slot_format == RECOMPUTE
-        again = [one for one in chunks if none or _is_deeper(tree, one)]
-        made = _made(store, tree, again, compressor) if again else {}
-        parts.append(
-            assemble(
-                [
-                    made[one.chunk] if one.chunk in made else _chunk(store, tree, one, dtype)
-                    for one in chunks
-                ]
-            )
-        )
+        stored = tree.geometry.deepest_stored
+        if store.identity(doc_id).slot_format == RECOMPUTE:
+            stored = 0
+        absent = [node for one in chunks for node in one.nodes if node.level > stored]
+        slots = _made(store, doc_id, tree, absent, compressor) if absent else {}
+        for one in chunks:
+            present = [node for node in one.nodes if node.level <= stored]
+            slots |= _read(store, doc_id, tree, present, dtype) if present else {}
+        parts.append(assemble([[slots[node] for node in one.nodes] for one in chunks]))
     return CompressedKV.cat(parts)
-
-
-def _is_deeper(tree: ContextTree, frontier: ChunkFrontier) -> bool:
-    return any(node.level > tree.geometry.deepest_stored for node in frontier.nodes)
 
 
 @torch.inference_mode()
 def _made(
     store: Store,
+    doc_id: str,
     tree: ContextTree,
-    chunks: Sequence[ChunkFrontier],
+    nodes: Sequence[Node],
     compressor: Compressor | None,
-) -> dict[int, list[NodeSlots]]:
-    """Slots of each chunk's opened nodes, from the stored tokens, by chunk."""
+) -> dict[Node, NodeSlots]:
+    """Slots of nodes that are not stored, from the stored tokens."""
     assert compressor is not None, "these nodes are not stored, and nothing is given to make them"
     tokens = torch.zeros(tree.tokens, dtype=torch.long)
-    size, lead = tree.geometry.chunk_tokens, tree.geometry.lead_tokens
+    size = tree.geometry.chunk_tokens
     read = {
         index
-        for one in chunks
-        for index in range(max(0, one.chunk * size - lead) // size, one.chunk + 1)
+        for node in nodes
+        for index in range(tree.sequence_start(node) // size, node.chunk + 1)
     }
     for index in read:
-        kept = store.chunk_tokens(chunks[0].doc_id, index)
+        kept = store.chunk_tokens(doc_id, index)
         ids = torch.from_numpy(kept.token_ids.astype(np.int64))
         tokens[kept.token_start : kept.token_end] = ids
-    wanted = [(0, node) for chunk in chunks for node in chunk.nodes]
-    made = compressor.compress_nodes([tokens], [tree], wanted)
-    return {chunk.chunk: [made[0, node] for node in chunk.nodes] for chunk in chunks}
+    made = compressor.compress_nodes([tokens], [tree], [(0, node) for node in nodes])
+    return {node: made[0, node] for node in nodes}
 
 
-def _chunk(
-    store: Store, tree: ContextTree, frontier: ChunkFrontier, dtype: torch.dtype
-) -> list[NodeSlots]:
-    levels = sorted({stored_level(tree, node) for node in frontier.nodes})
+def _read(
+    store: Store, doc_id: str, tree: ContextTree, nodes: Sequence[Node], dtype: torch.dtype
+) -> dict[Node, NodeSlots]:
+    """Slots of stored nodes of one chunk."""
+    levels = sorted({stored_level(tree, node) for node in nodes})
     names = [f"level{level}.{kind}" for level in levels for kind in ("keys", "values")]
-    tensors = store.read_chunk(frontier.doc_id, frontier.chunk, names, dtype)
-    return [_node(tree, node, tensors) for node in frontier.nodes]
+    tensors = store.read_chunk(doc_id, nodes[0].chunk, names, dtype)
+    return {node: _node(tree, node, tensors) for node in nodes}
 
 
 def _node(tree: ContextTree, node: Node, tensors: Mapping[str, Tensor]) -> NodeSlots:

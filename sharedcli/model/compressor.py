@@ -9,7 +9,7 @@ With per-node levels a node is encoded on its own, as in the paper; since attent
 left child is a prefix of its parent, so only the longest node at each start is run: two passes over
 the tokens instead of one per level. With nested levels the chunk is run once and a coarser node's
 slots are taken from its children's. Each sequence begins the geometry's lead before the node or
-chunk, as far as the document goes.
+chunk, as far as the document goes, and ends with the last node that is wanted of it.
 """
 
 from __future__ import annotations
@@ -108,7 +108,8 @@ class Compressor:
         """Run the sequences that ``wanted`` nodes need: (pass, row, sequence, its nodes)."""
         by_job: dict[_Job, list[Node]] = defaultdict(list)
         for context, node in wanted:
-            by_job[self._job(context, trees[context], node)].append(node)
+            start = trees[context].sequence_start(node)
+            by_job[_Job(context, start, node.end)].append(node)
         jobs = _merge_prefixes(by_job)
         longest_first = sorted(jobs, key=lambda job: job.start - job.end)
         for batch in _batches(longest_first, self.batch_tokens):
@@ -211,10 +212,6 @@ class Compressor:
         if self.merged is not None and layers is None:
             return self.merged.encode(batch)
         return self.model.encode(batch, layers)
-
-    def _job(self, context: int, tree: ContextTree, node: Node) -> _Job:
-        read = tree.root(node.chunk) if tree.geometry.levels == "nested" else node
-        return _Job(context, tree.sequence_start(node), read.end)
 
     def _slots(
         self, encoded: Encoded, row: int, job: _Job, tree: ContextTree, node: Node

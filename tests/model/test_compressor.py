@@ -101,6 +101,24 @@ def test_the_size_of_a_pass_changes_nothing(tiny_base: Any) -> None:
         assert all(same(one[key], all_in_one[key]) for key in wanted)
 
 
+def test_a_chunk_is_read_no_further_than_its_last_wanted_node(
+    tiny_base: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree, document = ContextTree(45, TreeGeometry(16, 2, 2, "nested", lead_tokens=4)), ids(45)
+    wanted = [(0, node) for node in (*tree.level(1, 2)[:2], tree.level(2, 2)[0])]
+    with attached(tiny_base("llama", "float64").model) as model:
+        whole = Compressor(model).compress_nodes([document], [tree], every_node(tree))
+        encode, lengths = model.encode, []
+        monkeypatch.setattr(
+            model, "encode", lambda tokens, layers: (
+                lengths.append(tokens.shape[1]), encode(tokens, layers)
+            )[1],
+        )  # fmt: skip
+        some = Compressor(model).compress_nodes([document], [tree], wanted)
+    assert lengths == [4 + 8, 4 + 3]
+    assert all(same(some[key], whole[key]) for key in wanted)
+
+
 @pytest.mark.parametrize("levels", ["per_node", "nested"])
 @pytest.mark.parametrize("lead", [5, 24])
 def test_slots_know_the_lead_before_their_sequence(tiny_base: Any, levels: Any, lead: int) -> None:
