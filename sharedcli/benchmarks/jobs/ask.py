@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from sharedcli.benchmarks.methods.contract import Bench, activation_bytes
+from sharedcli.benchmarks.methods.contract import (
+    Bench,
+    activation_bytes,
+    compressing_bytes,
+    opened_tokens,
+)
 from sharedcli.benchmarks.opening import BenchEngine, Peak, describe, open_bench, touch
 from sharedcli.benchmarks.plan import Plan, Tell
 from sharedcli.benchmarks.sample import QUESTION
@@ -42,9 +47,10 @@ def ask(plan: Plan, _tell: Tell, *, context: int) -> dict[str, Any]:
 
 
 def _estimate(bench: Bench) -> int:
-    """Slots while they are read and placed, the prompt's pass, and its keys and values."""
+    """Slots while they are placed, and what is larger: their making or the prompt's pass."""
     settings, counts = bench.settings, bench.counts
     prompt = settings.passages * PASSAGE_TOKENS + PASSAGE_TOKENS
     slots = 3 * settings.budget * counts.injected * counts.cached * bench.value
     cache = (prompt + settings.max_tokens) * counts.layers * counts.cached * bench.value
-    return slots + cache + activation_bytes(bench, prompt)
+    making = compressing_bytes(bench, opened_tokens(bench, settings.budget))
+    return slots + max(making, cache + activation_bytes(bench, prompt))

@@ -9,10 +9,12 @@ from typing import Any
 import torch
 
 from sharedcli.benchmarks.clock import Clock
-from sharedcli.benchmarks.methods.contract import Bench, activation_bytes
+from sharedcli.benchmarks.methods.contract import Bench, activation_bytes, compressing_bytes
 from sharedcli.benchmarks.opening import BenchEngine, Peak, describe, open_bench
 from sharedcli.benchmarks.plan import Plan, Tell
 from sharedcli.benchmarks.sample import Sample, make_sample, source_text
+from sharedcli.engine.compressing import BATCH_TOKENS
+from sharedcli.engine.threads import WorkerThreads
 from sharedcli.errors import SharedCLIError
 from sharedcli.store.records import DocumentRecord
 from sharedcli.tree.context_tree import ContextTree
@@ -83,10 +85,15 @@ def run(engine: BenchEngine, file: Path, told: Callable[[int, int], None]) -> Do
 
 
 def _estimate(bench: Bench, context: int) -> int:
-    """A pass of the compressor with what it keeps, and the document's text and vectors."""
-    counts = bench.counts
-    at_once = min(context, bench.model.indexer.batch_tokens)
-    token = counts.injected * counts.cached * bench.value
-    kept = 4 * at_once * token  # as collected, stacked, unrotated and chosen
-    vectors = at_once * counts.width * torch.float32.itemsize
-    return kept + vectors + activation_bytes(bench, at_once) + TEXT_BYTES * context
+    """A pass of the compressor in every thread with what it keeps, and the document's text."""
+    geometry, indexer = bench.model.geometry(bench.settings), bench.model.indexer
+    with WorkerThreads(parallel=bench.model.merges) as threads:
+        count = threads.count
+    batch = max(1, BATCH_TOKENS // geometry.read_tokens) * geometry.read_tokens
+    at_once = min(batch, context)
+    if indexer.merged is None:
+        making = compressing_bytes(bench, at_once)
+    else:  # what is not stored is left out layer by layer
+        making = activation_bytes(bench, at_once)
+    states = at_once * bench.counts.width * torch.float32.itemsize
+    return count * (making + states) + TEXT_BYTES * context

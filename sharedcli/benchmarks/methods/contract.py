@@ -137,3 +137,25 @@ def activation_bytes(bench: Bench, tokens: int) -> int:
     counts = bench.counts
     per_token = 5 * counts.width + 3 * counts.inner + 2 * counts.hidden + 2 * counts.cached
     return 2 * tokens * per_token * bench.value  # a layer's results stand beside its inputs
+
+
+def compressing_bytes(bench: Bench, tokens: int) -> int:
+    """Estimated transient bytes of a compressor's pass that keeps all keys and values.
+
+    They are there four times: as collected, stacked, unrotated and chosen.
+    """
+    counts = bench.counts
+    kept = 4 * tokens * counts.injected * counts.cached * bench.value
+    return kept + activation_bytes(bench, tokens)
+
+
+def opened_tokens(bench: Bench, budget: int) -> int:
+    """Tokens read at once to make the slots of opened chunks that are not stored, roughly.
+
+    A chunk that is opened takes the slots of a path at least.
+    """
+    geometry = bench.model.geometry(bench.settings)
+    if geometry.deepest_stored == geometry.depth:
+        return 0
+    chunks = max(1.0, budget / geometry.path_slots)
+    return int(min(bench.model.compressor.batch_tokens, chunks * geometry.read_tokens))

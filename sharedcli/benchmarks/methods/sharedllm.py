@@ -19,7 +19,9 @@ from sharedcli.benchmarks.methods.contract import (
     Bench,
     Method,
     activation_bytes,
+    compressing_bytes,
     decode,
+    opened_tokens,
 )
 from sharedcli.benchmarks.sample import QUESTION, Sample
 from sharedcli.benchmarks.work import Read, Work, compress, sequence_lengths
@@ -131,10 +133,9 @@ class SharedLLMFresh(SharedLLMMethod):
     def _reading_bytes(self, tokens: int, running: int) -> int:
         counts, bench = self.bench.counts, self.bench
         at_once = min(tokens, bench.model.indexer.batch_tokens)
-        kept = 4 * at_once * counts.injected * counts.cached * bench.value
         vectors = tokens / self._tree(1).geometry.chunk_tokens * counts.width * bench.value
         nodes = 2 ** (self._tree(1).geometry.depth + 1) - 2
-        return int(kept + activation_bytes(bench, at_once) + 2 * nodes * vectors)
+        return int(compressing_bytes(bench, at_once) + 2 * nodes * vectors)
 
 
 class SharedLLMIndexed(SharedLLMMethod):
@@ -182,6 +183,13 @@ class SharedLLMIndexed(SharedLLMMethod):
 
     def _context_work(self, tokens: int) -> Work:
         return Work(0, 2 * self._slot_bytes(tokens))
+
+    def _reading_bytes(self, tokens: int, running: int) -> int:
+        answering = activation_bytes(self.bench, running)
+        if self._budget is None:
+            return answering
+        opened = min(tokens, opened_tokens(self.bench, self._budget))
+        return max(answering, compressing_bytes(self.bench, opened))
 
     def _slots(self, tokens: int) -> int:
         slots = super()._slots(tokens)
