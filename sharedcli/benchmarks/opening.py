@@ -22,13 +22,19 @@ from sharedcli.measuring.memory import (
     resident_bytes,
 )
 from sharedcli.measuring.run_info import run_info, setup
+from sharedcli.retrieve.embedding import SentenceEncoder
+from sharedcli.settings import Settings
 
 
 class BenchEngine(Engine):
-    """An engine whose model is given."""
+    """An engine whose model, and sentence encoder if there is one, are given."""
 
-    def __init__(self, plan: Plan, model: LoadedModel) -> None:
-        super().__init__(plan.settings)
+    def __init__(
+        self, settings: Settings, model: LoadedModel, encoder: SentenceEncoder | None = None
+    ) -> None:
+        super().__init__(settings)
+        if encoder is not None:
+            self._encoder, self._encoder_tried = encoder, True
         self._given = model
 
     def __enter__(self) -> BenchEngine:

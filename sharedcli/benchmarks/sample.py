@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
@@ -37,8 +38,10 @@ class Sample:
     question: Tensor
 
     def first(self, tokens: int) -> Sample:
-        """The same with a shorter context, for warming up."""
-        return replace(self, tokens=self.tokens[:tokens])
+        """The same with a shorter context, for warming up; its text is about as long."""
+        share = min(1.0, tokens / len(self.tokens))
+        text = self.text[: math.ceil(share * len(self.text))]
+        return replace(self, text=text, tokens=self.tokens[:tokens])
 
 
 def source_text(path: str | None) -> str:

@@ -30,7 +30,7 @@ Methods = Annotated[
         "--methods",
         metavar="NAMES",
         help="Comma-separated: full, streaming, encoder-decoder, sharedllm, sharedllm-indexed, or "
-        "all. sharedllm-indexed@256 injects 256 slots, as ask does.",
+        "all. @256 behind the last two searches and injects 256 slots, as ask does.",
     ),
 ]
 Context = Annotated[

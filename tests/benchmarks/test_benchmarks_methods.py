@@ -12,7 +12,7 @@ from sharedcli.baselines.encoder_decoder import SIZES, encoder_size
 from sharedcli.baselines.streams import SinkStream
 from sharedcli.benchmarks.jobs.index import index
 from sharedcli.benchmarks.methods.contract import Bench
-from sharedcli.benchmarks.methods.registry import NAMES, make_method, parse_methods
+from sharedcli.benchmarks.methods.registry import BUDGETED, NAMES, make_method, parse_methods
 from sharedcli.benchmarks.opening import open_bench
 from sharedcli.benchmarks.plan import Plan
 from sharedcli.benchmarks.sample import Sample, make_sample, source_text
@@ -37,6 +37,9 @@ def test_a_sample_has_exactly_so_many_tokens(bench: Bench) -> None:
     for length in (1, 50, 20_000):
         found = make_sample(bench.model.base.tokenizer, source_text(None), length)
         assert len(found.tokens) == length
+        short = found.first(length // 2 + 1)
+        assert len(short.tokens) == length // 2 + 1
+        assert found.text.startswith(short.text)
     with pytest.raises(UsageError, match="no text in the benchmark's document"):
         make_sample(bench.model.base.tokenizer, "  \n", 5)
 
@@ -71,11 +74,12 @@ def test_slots_are_the_same_from_a_store(make_plan: Callable[..., Plan], sample:
     fresh, stored = make_method("sharedllm", bench), make_method("sharedllm-indexed", bench)
     for method in (fresh, stored):
         method.read(sample)
-    few = make_method("sharedllm-indexed@16", bench)
-    few.read(sample)
+    few, unseen = (make_method(f"{name}@16", bench) for name in BUDGETED[::-1])
+    answers = [list(method.read(sample)(sample.prompt, 5)) for method in (few, unseen)]
     # two full chunks with three nodes of eight slots, and a short one
     assert fresh.slots == stored.slots == fresh._slots(LENGTH)  # type: ignore[attr-defined]
-    assert 0 < few.slots <= 16
+    assert 0 < few.slots == unseen.slots <= 16
+    assert answers[0] == answers[1]
 
 
 def test_windows_refuse(bench: Bench) -> None:
@@ -140,7 +144,8 @@ def test_names_are_read_and_refused() -> None:
     assert parse_methods("full, streaming,full") == ["full", "streaming"]
     assert parse_methods("all") == list(NAMES)
     assert parse_methods("all", ("index",)) == ["index", *NAMES]
-    assert parse_methods("sharedllm-indexed@256") == ["sharedllm-indexed@256"]
+    for name in ("sharedllm-indexed@256", "sharedllm@64"):
+        assert parse_methods(name) == [name]
     for wrong, reason in {
         "magic": "there is no method 'magic'",
         "index": "there is no method 'index'",

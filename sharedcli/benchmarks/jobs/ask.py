@@ -30,7 +30,7 @@ def ask(plan: Plan, _tell: Tell, *, context: int) -> dict[str, Any]:
     )
     plan = replace(plan, settings=settings)
     bench = open_bench(plan)
-    with BenchEngine(plan, bench.model) as engine:
+    with BenchEngine(plan.settings, bench.model) as engine:
         engine.encoder()
         touch(bench.model)
         with Peak(bench.model) as peak:

@@ -35,7 +35,7 @@ def index(plan: Plan, tell: Tell, *, context: int) -> dict[str, Any]:
     warm(bench, sample)
     del sample
     clock = Clock(model.base.device)
-    with BenchEngine(plan, model) as engine:
+    with BenchEngine(plan.settings, model) as engine:
         engine.encoder()
         with Peak(model) as peak:
             clock.mark()

@@ -39,7 +39,7 @@ def index_profile(plan: Plan, _tell: Tell, *, context: int) -> dict[str, Any]:
     warm(bench, sample)
     on_gpu = bench.device.type == "cuda"
     kinds = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
-    with BenchEngine(plan, bench.model) as engine:
+    with BenchEngine(plan.settings, bench.model) as engine:
         engine.encoder()
         begin = time.perf_counter()
         with profile(activities=kinds, experimental_config=_all_threads()) as found:

@@ -114,7 +114,7 @@ def _measure(
 ) -> tuple[dict[str, Any], list[Tensor]]:
     """Index all windows; return bytes, and the logits of what follows each."""
     settings = plan.settings
-    with BenchEngine(plan, model) as engine:
+    with BenchEngine(plan.settings, model) as engine:
         records = [run(engine, file, lambda _done, _total: None) for file in files]
         store = engine.store()
         logits = [

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 NAMES = ("full", "streaming", "encoder-decoder", "sharedllm", "sharedllm-indexed")
 INDEXED = "sharedllm-indexed"
+BUDGETED = ("sharedllm", INDEXED)
+"""Methods that take a budget of slots behind an @."""
 
 
 def parse_methods(text: str, more: Sequence[str] = ()) -> list[str]:
@@ -32,7 +34,7 @@ def parse_methods(text: str, more: Sequence[str] = ()) -> list[str]:
         bare, at, budget = name.partition("@")
         if bare not in known:
             raise UsageError(f"there is no method {name!r}; use some of {', '.join(known)}, or all")
-        if at and (bare != INDEXED or not budget.isdigit() or not int(budget)):
+        if at and (bare not in BUDGETED or not budget.isdigit() or not int(budget)):
             raise UsageError(
                 f"{name!r} is no method with a budget of slots; write it like {INDEXED}@256"
             )
@@ -52,9 +54,11 @@ def make_method(name: str, bench: Bench) -> Method:
     from sharedcli.benchmarks.methods.full import Full
     from sharedcli.benchmarks.methods.sharedllm import SharedLLMFresh, SharedLLMIndexed
     from sharedcli.benchmarks.methods.streaming import Streaming
+    from sharedcli.benchmarks.methods.within_budget import FreshWithinBudget, IndexedWithinBudget
 
     bare, _, budget = name.partition("@")
     if budget:
-        return SharedLLMIndexed(bench, int(budget))
+        within = {kind.name: kind for kind in (FreshWithinBudget, IndexedWithinBudget)}
+        return within[bare](bench, int(budget))
     kinds = (Full, Streaming, EncoderDecoder, SharedLLMFresh, SharedLLMIndexed)
     return {kind.name: kind for kind in kinds}[bare](bench)

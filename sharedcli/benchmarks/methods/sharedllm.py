@@ -3,8 +3,9 @@
 ``sharedllm`` has seen nothing before the clock starts: it searches all chunks with the paper's
 split-and-search (arXiv 2410.19318, section 3.2), compresses the chosen nodes and injects them.
 ``sharedllm-indexed`` finds the document in a store on disk: it searches with the stored vectors,
-reads the chosen nodes' slots and injects them. With ``@N`` it does what ``ask --passages 0`` does
-instead: it searches passages and opens the best chunks within N slots.
+reads the chosen nodes' slots and injects them.
+With ``@N`` both do what ``ask --passages 0`` does instead: they search passages and open the best
+chunks within N slots (``within_budget.py``).
 """
 
 from __future__ import annotations
@@ -16,22 +17,17 @@ import torch
 
 from sharedcli.benchmarks.methods.contract import (
     Answering,
-    Bench,
     Method,
     activation_bytes,
     compressing_bytes,
     decode,
-    opened_tokens,
 )
-from sharedcli.benchmarks.sample import QUESTION, Sample
+from sharedcli.benchmarks.sample import Sample
 from sharedcli.benchmarks.work import Read, Work, compress, sequence_lengths
-from sharedcli.engine.engine import Engine
-from sharedcli.engine.opening import open_frontiers, stored_tree
+from sharedcli.engine.opening import stored_tree
 from sharedcli.engine.slots import read_context
 from sharedcli.model.compressed import CompressedKV
-from sharedcli.model.compressor import Compressor
 from sharedcli.model.relevance import node_scorer, query_summary, search_frontiers
-from sharedcli.retrieve.find import find_passages
 from sharedcli.retrieve.search import ChunkFrontier
 from sharedcli.store.records import DocumentRecord
 from sharedcli.store.store import Store
@@ -145,24 +141,14 @@ class SharedLLMIndexed(SharedLLMMethod):
     about = "SharedLLM on an indexed document: slots are read from a store on disk"
     stored = True
 
-    def __init__(self, bench: Bench, budget: int | None = None) -> None:
-        super().__init__(bench)
-        self._budget = budget
-        self._engine = Engine(bench.settings)
-
     @torch.inference_mode()
     def read(self, sample: Sample) -> Answering:
         """As ``Method.read``; the store is opened here, so that opening it counts."""
         with Store.open(self.bench.stores[len(sample.tokens)]) as store:
             (record,) = store.documents()
-            if self._budget is None:
-                trees = {record.id: stored_tree(store, record)}
-                frontiers = self._paths(store, record, sample)
-            else:
-                ranked = find_passages(store, QUESTION, [record.id], self._engine.encoder())
-                frontiers, trees = open_frontiers(store, ranked, [record], self._budget)
-            dtype, again = self.bench.model.base.dtype, Compressor(self.bench.model.shared)
-            slots = read_context(store, frontiers, trees, dtype, again) if frontiers else None
+            trees = {record.id: stored_tree(store, record)}
+            frontiers = self._paths(store, record, sample)
+            slots = read_context(store, frontiers, trees, self.bench.model.base.dtype)
         return self._answering(slots)
 
     def _paths(
@@ -183,14 +169,3 @@ class SharedLLMIndexed(SharedLLMMethod):
 
     def _context_work(self, tokens: int) -> Work:
         return Work(0, 2 * self._slot_bytes(tokens))
-
-    def _reading_bytes(self, tokens: int, running: int) -> int:
-        answering = activation_bytes(self.bench, running)
-        if self._budget is None:
-            return answering
-        opened = min(tokens, opened_tokens(self.bench, self._budget))
-        return max(answering, compressing_bytes(self.bench, opened))
-
-    def _slots(self, tokens: int) -> int:
-        slots = super()._slots(tokens)
-        return slots if self._budget is None else min(slots, self._budget)
