@@ -36,7 +36,7 @@ class Record:
         scores: by name; empty if skipped.
         seconds: preparing and reading or answering.
         skipped: why the method could not take the item; "".
-        detail: prediction, references, tokens, slots.
+        detail: prediction, answers (the references), tokens, slots.
     """
 
     method: str

@@ -22,6 +22,9 @@ from sharedcli.tree.context_tree import ContextTree
 TEXT_BYTES = 100
 """Of memory per token for text, spans, passages and their vectors, roughly."""
 
+THREAD_BYTES = 64 << 20
+"""Of memory per thread for the sentence encoder's passes and what is on its way to the disk."""
+
 
 def index(plan: Plan, tell: Tell, *, context: int) -> dict[str, Any]:
     """Index a document of ``context`` tokens into a new store in the plan's folder; it stays.
@@ -96,4 +99,4 @@ def _estimate(bench: Bench, context: int) -> int:
     else:  # what is not stored is left out layer by layer
         making = activation_bytes(bench, at_once)
     states = at_once * bench.counts.width * torch.float32.itemsize
-    return count * (making + states) + TEXT_BYTES * context
+    return count * (making + states + THREAD_BYTES) + TEXT_BYTES * context

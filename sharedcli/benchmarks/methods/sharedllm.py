@@ -34,8 +34,8 @@ from sharedcli.store.store import Store
 from sharedcli.tree.context_tree import ContextTree, Node
 from sharedcli.tree.frontier import fixed_path, search_path
 
-COPIES = 3
-"""Of all slots at the peak: chosen, joined, and rotated to their places."""
+COPIES = 5
+"""Of all slots at the peak: of nodes, of chunks, joined, as a batch, and rotated."""
 
 
 class SharedLLMMethod(Method):
