@@ -15,6 +15,7 @@ It knows nothing of tokens, models or disks.
 from __future__ import annotations
 
 import re
+from array import array
 from bisect import bisect_left
 from itertools import pairwise
 
@@ -70,8 +71,8 @@ def split_text(text: str, words: int, *, offset: int = 0, most: int | None = Non
         offset: added to all positions.
         most: number of spans at most; they grow longer instead.
     """
-    found = [match.span() for match in _WORD.finditer(text)]
-    if not found:
+    found = _Words(text)
+    if not len(found):
         return []
     parts = max(1, round(len(found) / words))
     parts = parts if most is None else min(parts, most)
@@ -81,7 +82,22 @@ def split_text(text: str, words: int, *, offset: int = 0, most: int | None = Non
     ]
 
 
-def _edges(text: str, words: list[Span], parts: int) -> list[int]:
+class _Words:
+    """Spans of a text's words, 16 bytes each: a text without pages may be millions of words."""
+
+    def __init__(self, text: str) -> None:
+        self._edges = array("q")
+        for match in _WORD.finditer(text):
+            self._edges.extend(match.span())
+
+    def __len__(self) -> int:
+        return len(self._edges) // 2
+
+    def __getitem__(self, word: int) -> Span:
+        return self._edges[2 * word], self._edges[2 * word + 1]
+
+
+def _edges(text: str, words: _Words, parts: int) -> list[int]:
     """Word numbers at which the parts start, and the end: even, moved to the nearest break."""
     if parts == 1:
         return [0, len(words)]
