@@ -13,7 +13,7 @@ from sharedcli.errors import SharedCLIError
 
 SAMPLE = "halvard-ridge.pdf"
 QUESTIONS = (
-    "How long is the winter route?",
+    "Where is the last safe place to turn back on the winter route?",
     "What was the strongest gust of wind ever measured at the station?",
 )
 
