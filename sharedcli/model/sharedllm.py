@@ -91,6 +91,11 @@ class SharedLLM(nn.Module):
         """M."""
         return self.config.injected_layers
 
+    @property
+    def slot_room(self) -> int:
+        """Positions that slots in their own order take at most: the rest is for running text."""
+        return int(self.base.config.max_position_embeddings) * 3 // 4
+
     def encode(self, tokens: Tensor, layers: int | None = None) -> Encoded:
         """Run the compressor over ``tokens`` [B, T], each sequence from position 0.
 
@@ -143,8 +148,7 @@ class SharedLLM(nn.Module):
                 f"{self.injected_layers}; index the document again"
             )
         slots = slots.to(self.device, self.dtype)
-        room = self.base.config.max_position_embeddings * 3 // 4
-        places, end = slots.positions(config.key_position_mode, room)
+        places, end = slots.positions(config.key_position_mode, self.slot_room)
         keys = self.rotary.rotate(slots.keys, places[:, None, :])
         joint = config.form == "joint"
         return InjectedKV(

@@ -75,11 +75,21 @@ def test_slots_are_the_same_from_a_store(make_plan: Callable[..., Plan], sample:
     for method in (fresh, stored):
         method.read(sample)
     few, unseen = (make_method(f"{name}@16", bench) for name in BUDGETED[::-1])
-    answers = [list(method.read(sample)(sample.prompt, 5)) for method in (few, unseen)]
+    read, made = few._found(sample), unseen._found(sample)  # type: ignore[attr-defined]
+    torch.testing.assert_close(made.keys, read.keys)
+    torch.testing.assert_close(made.values, read.values)
+    assert torch.equal(made.place, read.place)
+    for method in (few, unseen):
+        method.read(sample)
     # two full chunks with three nodes of eight slots, and a short one
     assert fresh.slots == stored.slots == fresh._slots(LENGTH)  # type: ignore[attr-defined]
     assert 0 < few.slots == unseen.slots <= 16
-    assert answers[0] == answers[1]
+
+
+def test_what_was_not_stored_is_not_read(bench: Bench) -> None:
+    nothing = replace(bench, settings=replace(bench.settings, slot_format="recompute"))
+    assert "use sharedllm-indexed@256" in make_method("sharedllm-indexed", nothing).refuses(300, 9)
+    assert make_method("sharedllm-indexed@256", nothing).refuses(300, 9) == ""
 
 
 def test_windows_refuse(bench: Bench) -> None:

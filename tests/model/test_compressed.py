@@ -94,3 +94,11 @@ def test_to_changes_the_type_of_numbers_and_leaves_positions() -> None:
     assert moved.valid is not None
     assert batch.valid is not None
     assert torch.equal(moved.valid, batch.valid)
+
+
+def test_slots_in_order_share_the_room_that_there_is() -> None:
+    slots = context(4)
+    assert slots.positions("slot_order", 8)[0].tolist() == [[0, 1, 2, 3, 4, 5, 6, 7]]
+    places, end = slots.positions("slot_order", 6)
+    assert places[0].tolist() == [0.75 * slot for slot in range(8)]
+    assert end.tolist() == [6]

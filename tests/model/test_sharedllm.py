@@ -402,3 +402,18 @@ def test_one_copy_of_the_weights_serves_both_roles() -> None:
     before = {id(parameter) for parameter in base.parameters()}
     with attached(base, form="joint") as model:
         assert {id(parameter) for parameter in model.parameters()} == before
+
+
+def test_slots_leave_a_quarter_of_the_window_to_running_text(tiny_base: Any) -> None:
+    base = tiny_base("llama", "float64").model
+    window = base.config.max_position_embeddings
+    count = window  # more slots than their room has positions
+    head = base.config.hidden_size // base.config.num_attention_heads
+    values = torch.zeros(2, 1, base.config.num_key_value_heads, count, head, dtype=torch.float64)
+    places = torch.arange(count)[None]
+    total = torch.tensor([count])
+    slots = CompressedKV(values, values, places, places, places, total, total)
+    with attached(base, injected_layers=2, form="joint", key_position_mode="slot_order") as model:
+        injected = model.prepare(slots)
+    assert injected is not None
+    assert injected.start.tolist() == [window * 3 // 4] == [model.slot_room]

@@ -29,6 +29,7 @@ from sharedcli.engine.slots import read_context
 from sharedcli.model.compressed import CompressedKV
 from sharedcli.model.relevance import node_scorer, query_summary, search_frontiers
 from sharedcli.retrieve.search import ChunkFrontier
+from sharedcli.store.identity import RECOMPUTE
 from sharedcli.store.records import DocumentRecord
 from sharedcli.store.store import Store
 from sharedcli.tree.context_tree import ContextTree, Node
@@ -47,7 +48,7 @@ class SharedLLMMethod(Method):
         tree, mode = self._tree(tokens), config.key_position_mode
         start = {
             "chunk_only": tree.chunks,
-            "slot_order": min(self._slots(tokens), base.window * 3 // 4),
+            "slot_order": min(self._slots(tokens), self.bench.model.shared.slot_room),
             "document": tokens,
         }.get(mode, tree.geometry.chunk_tokens + tree.chunks)
         start = start if config.form == "joint" else 0
@@ -140,6 +141,12 @@ class SharedLLMIndexed(SharedLLMMethod):
     name = "sharedllm-indexed"
     about = "SharedLLM on an indexed document: slots are read from a store on disk"
     stored = True
+
+    def refuses(self, tokens: int, running: int) -> str:
+        """As ``Method.refuses``: what is read must have been stored."""
+        if self.bench.settings.slot_format == RECOMPUTE:
+            return f"{RECOMPUTE} stores no slots and no vectors to search; use {self.name}@256"
+        return super().refuses(tokens, running)
 
     @torch.inference_mode()
     def read(self, sample: Sample) -> Answering:
