@@ -116,15 +116,18 @@ class CrossRead(nn.Module):
         """Keys and values [1, K, C, D] of encoder states [C, width], made once per context."""
         shape = (1, len(states), self.kv_heads, self.size)
         keys, values = self.key(states).view(shape), self.value(states).view(shape)
-        return keys.transpose(1, 2), values.transpose(1, 2)
+        return keys.transpose(1, 2).contiguous(), values.transpose(1, 2).contiguous()
 
     def forward(self, hidden: Tensor, kept: tuple[Tensor, Tensor]) -> Tensor:
         """What the layer adds to ``hidden`` [B, T, E]."""
         batch, length, _ = hidden.shape
-        query = self.query(self.norm(hidden)).view(batch, length, self.heads, self.size)
         keys, values = (part.expand(batch, -1, -1, -1) for part in kept)
-        read = scaled_dot_product_attention(query.transpose(1, 2), keys, values, enable_gqa=True)
-        return self.out(read.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+        # Nothing is masked, so the heads that share keys can be rows of one query.
+        grouped = (batch, length, self.kv_heads, -1, self.size)
+        query = self.query(self.norm(hidden)).view(grouped).transpose(1, 2).flatten(2, 3)
+        read = scaled_dot_product_attention(query, keys, values)
+        read = read.unflatten(2, (length, -1)).transpose(1, 2)
+        return self.out(read.flatten(2))  # type: ignore[no-any-return]
 
 
 def cross_reads(base: Base, size: EncoderSize) -> nn.ModuleList:

@@ -26,7 +26,6 @@ from sharedcli.errors import UsageError
 from sharedcli.ingest.document import Document
 from sharedcli.ingest.sanitise import sanitise
 from sharedcli.model.compressed import CompressedKV
-from sharedcli.model.compressor import Compressor
 from sharedcli.model.decoder import Decoder, Sampling
 from sharedcli.model.devices import guard_memory
 from sharedcli.model.injected import InjectedKV
@@ -143,8 +142,8 @@ class Asker:
         if not frontiers:
             return None, ""
         with guard_memory("reading slots"):
-            dtype, again = self._model.base.dtype, Compressor(self._model.shared)
-            return read_context(self._store, frontiers, trees, dtype, again), ""
+            dtype, opener = self._model.base.dtype, self._model.opener
+            return read_context(self._store, frontiers, trees, dtype, opener), ""
 
     def _answer(
         self,

@@ -38,7 +38,7 @@ BATCH_TOKENS = 2048
 """Tokens that a thread compresses at a time, at most: the weights are read once for all of them,
 and their activations still fit into the processor's cache."""
 
-_PASSAGES = 16  # encoded at a time
+_PASSAGES = 64  # encoded at a time: enough to sort their windows by length
 
 EncodedChunk = dict[str, Encoded]
 

@@ -61,8 +61,16 @@ class LoadedModel:
         return Compressor(self.shared, merged=MergedLayers(self.shared) if self.merges else None)
 
     @cached_property
+    def opener(self) -> Compressor:
+        """The compressor role for a few chunks: as ``indexer``, but it keeps no copy of weights."""
+        if "indexer" in self.__dict__:
+            return self.indexer
+        merged = MergedLayers(self.shared, kept=False) if self.merges else None
+        return Compressor(self.shared, merged=merged)
+
+    @cached_property
     def merges(self) -> bool:
-        """Whether indexing reads through merged weights, and so in several threads at once."""
+        """Whether text is read through merged weights, and so in several threads at once."""
         return is_mergeable(self.shared)
 
     @property
@@ -110,7 +118,7 @@ class LoadedModel:
             adapter=self.adapter_sha256,
             quantization=identity.quantization or "none",
             passage_encoder=encoder,
-            # what a question opens is made anew without laying out weights first
+            # without slots on disk nothing was made by either
             compressor="merged" if self.merges and settings.slot_format != RECOMPUTE else "hooks",
         )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -33,6 +34,10 @@ _KNOWN = (
     ("T4", 65.0),
 )
 _REPEATS = 5
+_SHAPES = ((4096, 4096, 4096),)
+# Libraries divide some shapes among threads and others not: bfloat16 on two cores takes as long for
+# the first of these as on one, and the last reaches twice as much.
+_SHAPES_CPU = ((1024, 1024, 1024), (4096, 1024, 1024), (8192, 512, 512))
 
 
 @dataclass(frozen=True)
@@ -74,12 +79,16 @@ def measured_ceiling(device: torch.device, dtype: torch.dtype) -> Ceiling:
 
 
 def measured_flops(device: torch.device, dtype: torch.dtype) -> float:
-    """Operations per second of a square matrix product, the best of several."""
+    """Operations per second of a matrix product, the best of several shapes and repeats."""
     import torch
 
-    size = 1024 if device.type == "cpu" else 4096
-    left = torch.ones(size, size, dtype=dtype, device=device)
-    return 2 * size**3 / _best(lambda: left @ left, device)
+    best = 0.0
+    for rows, inner, columns in _SHAPES_CPU if device.type == "cpu" else _SHAPES:
+        left = torch.ones(rows, inner, dtype=dtype, device=device)
+        right = torch.ones(inner, columns, dtype=dtype, device=device)
+        seconds = _best(partial(torch.matmul, left, right), device)
+        best = max(best, 2 * rows * inner * columns / seconds)
+    return best
 
 
 def measured_bytes(device: torch.device) -> float:

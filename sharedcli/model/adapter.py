@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from sharedcli.errors import ModelMismatchError, UnreadableError, UsageError
 from sharedcli.model.compressed import KeyPositionMode
 from sharedcli.model.cross import CrossAttention
-from sharedcli.model.lora import RoleLoRA
+from sharedcli.model.lora import RoleLoRA, skipped_init
 from sharedcli.tree.geometry import TreeGeometry
 
 Form = Literal["joint", "cross"]
@@ -229,6 +229,11 @@ class Adapter(nn.Module):
         return digest.hexdigest()
 
 
+def is_finite(tensor: Tensor) -> bool:
+    """Whether all values are numbers: one that is not makes the sum none (no float64 overflows)."""
+    return math.isfinite(float(tensor.sum(dtype=torch.float64)))
+
+
 def _bytes(tensor: Tensor) -> bytes:
     return tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()
 
@@ -249,7 +254,8 @@ def load_adapter(folder: Path, base: Any) -> Adapter:
             f"cannot read the adapter in {folder}: {error}; an adapter is a folder with "
             f"{CONFIG_FILE} and {TENSOR_FILE}, as written by `sharedcli train`"
         ) from error
-    adapter = Adapter(config, base)
+    with skipped_init():
+        adapter = Adapter(config, base)
     expected = {name: tensor.shape for name, tensor in adapter.state_dict().items()}
     found = {name: tensor.shape for name, tensor in tensors.items()}
     if expected != found:
@@ -258,7 +264,7 @@ def load_adapter(folder: Path, base: Any) -> Adapter:
             f"the adapter in {folder} does not hold what its {CONFIG_FILE} describes "
             f"(first difference: {odd}); copy or train it again"
         )
-    if odd_values := [name for name, tensor in tensors.items() if not tensor.isfinite().all()]:
+    if odd_values := [name for name, tensor in tensors.items() if not is_finite(tensor)]:
         raise UnreadableError(
             f"the adapter in {folder} is damaged: {odd_values[0]} holds what is no number; "
             "copy or train it again"

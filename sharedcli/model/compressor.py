@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sharedcli.model.compressed import CompressedKV
 from sharedcli.model.merged import MergedLayers
@@ -29,6 +29,10 @@ from sharedcli.tree.context_tree import ContextTree, Node
 from sharedcli.tree.windows import inner_groups, leaf_windows, level_groups
 
 Frontier = tuple[Node, ...]
+
+PADDED = 2 / 3
+"""Through merged weights, sequences of at least this share of the longest are read beside it: a
+pass more costs more than the padding. With gradient only equal ones are: no padding, same sums."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,9 @@ class _Job:
     start: int
     end: int
 
+    def __len__(self) -> int:
+        return self.end - self.start
+
 
 class Compressor:
     """Runs the compressor role of a ``SharedLLM`` over trees."""
@@ -112,7 +119,8 @@ class Compressor:
             by_job[_Job(context, start, node.end)].append(node)
         jobs = _merge_prefixes(by_job)
         longest_first = sorted(jobs, key=lambda job: job.start - job.end)
-        for batch in _batches(longest_first, self.batch_tokens):
+        shortest = 1.0 if self.merged is None else PADDED
+        for batch in _batches(longest_first, self.batch_tokens, shortest):
             encoded = self._encode(_stack(contexts, batch), layers)
             for row, job in enumerate(batch):
                 yield encoded, row, job, jobs[job]
@@ -291,14 +299,12 @@ def _summary(encoded: Encoded, row: int, job: _Job, node: Node) -> Tensor:
     return encoded.states[row, node.end - job.start - 1].detach().clone()
 
 
-def _batches(jobs: Sequence[_Job], batch_tokens: int) -> Iterable[list[_Job]]:
-    """Group jobs of equal length up to ``batch_tokens`` (equal length: no padding, same sums)."""
+def _batches(jobs: Sequence[_Job], batch_tokens: int, shortest: float) -> Iterable[list[_Job]]:
+    """Group jobs, longest first, up to ``batch_tokens``; none below ``shortest`` of the longest."""
     batch: list[_Job] = []
     for job in jobs:
-        length = job.end - job.start
-        if batch and (
-            length != batch[0].end - batch[0].start or (len(batch) + 1) * length > batch_tokens
-        ):
+        longest = len(batch[0]) if batch else 0
+        if batch and (len(job) < shortest * longest or (len(batch) + 1) * longest > batch_tokens):
             yield batch
             batch = []
         batch.append(job)
@@ -307,4 +313,6 @@ def _batches(jobs: Sequence[_Job], batch_tokens: int) -> Iterable[list[_Job]]:
 
 
 def _stack(contexts: Sequence[Tensor], batch: Sequence[_Job]) -> Tensor:
-    return torch.stack([contexts[job.context][job.start : job.end] for job in batch])
+    """Tokens [B, T] of sequences, zeros behind the shorter ones: attention never looks ahead."""
+    rows = [contexts[job.context][job.start : job.end] for job in batch]
+    return nn.utils.rnn.pad_sequence(rows, batch_first=True)

@@ -8,7 +8,9 @@ While the classes are imported, this module
   ``transformers`` supports;
 - lets ``torch.compiler.disable`` and ``torch._dynamo``'s decorators return their function
   unchanged: they only mark functions for a compiler that is not used here;
-- stands in for ``torch._dynamo``, and imports the real one as soon as anything else is asked of it.
+- stands in for ``torch._dynamo``, and imports the real one as soon as anything else is asked of it;
+- remembers the names that ``transformers`` finds in its model files: it reads all of them twice,
+  since its own memory holds 128 folders and there are more than 500.
 
 Everything is put back afterwards. Operations on the meta device import the compiler again, which
 is why ``direct`` builds models without that device. Nothing is done where the compiler or
@@ -22,6 +24,8 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from importlib.abc import MetaPathFinder
 from types import ModuleType
 from typing import Any
 
@@ -41,7 +45,7 @@ def import_transformers() -> None:
     if _COMPILER in sys.modules or "WORLD_SIZE" in os.environ:
         _import()
         return
-    with _without_compiler(), _without_distributed():
+    with _without_compiler(), _without_distributed(), _listed_once():
         _import()
 
 
@@ -67,6 +71,39 @@ def _without_compiler() -> Iterator[None]:
             yield
     finally:
         _remove(compiler, indexing)
+
+
+@contextmanager
+def _listed_once() -> Iterator[None]:
+    listing = _Listing()
+    sys.meta_path.insert(0, listing)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(listing)
+        listing.undo()
+
+
+class _Listing(MetaPathFinder):
+    """Finds no module, but is asked for some while ``transformers`` begins: in time to step in."""
+
+    _module = "transformers.utils.import_utils"
+    _function = "create_import_structure_from_path"
+
+    def __init__(self) -> None:
+        self._original: Any = None
+
+    def find_spec(self, *_: Any) -> None:
+        """As ``MetaPathFinder.find_spec``."""
+        module = sys.modules.get(self._module)
+        if self._original is None and hasattr(module, self._function):
+            self._original = getattr(module, self._function)
+            setattr(module, self._function, cache(self._original))
+
+    def undo(self) -> None:
+        """Put the function back."""
+        if self._original is not None:
+            setattr(sys.modules[self._module], self._function, self._original)
 
 
 @contextmanager

@@ -11,7 +11,9 @@ bfloat16 no further from float32 than the hooks are. Trees name which of the two
 (``TreeIdentity.compressor``). Keys are taken before their rotation, so none has to be taken back;
 the last layer ends at its keys and values.
 
-An object keeps no state between calls: several threads may use it at once.
+An object keeps no state between calls: several threads may use it at once. For reading a few chunks
+the layers need not be kept: each is laid out when it is reached and dropped again, which takes a
+third of the time of reading them through the hooks and no memory.
 
 Shapes: N tokens of a batch in a row, B sequences of T tokens, H heads, K key/value heads, D head
 size, E hidden size, S kept tokens, M layers.
@@ -19,18 +21,18 @@ size, E hidden size, S kept tokens, M layers.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sharedcli.model.devices import cpu_has_bfloat16
 from sharedcli.model.lora import FullRank, LowRank
+from sharedcli.model.products import Product, joined_bias
 from sharedcli.model.sharedllm import Encoded, SharedLLM, check_window
 
 _LAYERS = ("LlamaDecoderLayer", "MistralDecoderLayer", "Qwen2DecoderLayer", "Qwen3DecoderLayer")
-_KERNELS = ("_linear_pointwise", "_reorder_linear_weight", "_is_mkldnn_bf16_supported")
 _PRODUCTS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
@@ -65,15 +67,19 @@ class MergedLayers:
     The model's adapter must not change afterwards. Only for models that ``is_mergeable`` accepts.
     """
 
-    def __init__(self, model: SharedLLM) -> None:
+    def __init__(self, model: SharedLLM, *, kept: bool = True) -> None:
+        """``kept``: lay out all layers now and keep them, instead of anew in every ``encode``."""
         self._model = model
         self._backbone = model.base.model
-        layers = self._backbone.layers
-        with torch.inference_mode():
-            last = model.injected_layers - 1
-            self._layers = [
-                _Layer(model, layers[index], index, whole=index < last) for index in range(last + 1)
-            ]
+        self._layers = list(self._laid_out(kept=True)) if kept else None
+
+    def _laid_out(self, *, kept: bool) -> Iterator[_Layer]:
+        model = self._model
+        last = model.injected_layers - 1
+        for index, layer in enumerate(list(self._backbone.layers)[: last + 1]):
+            with torch.inference_mode():
+                made = _Layer(model, layer, index, whole=index < last, kept=kept)
+            yield made
 
     @torch.inference_mode()
     def encode(self, tokens: Tensor, kept: Tensor | None = None) -> Encoded:
@@ -87,13 +93,13 @@ class MergedLayers:
             keys and values [M, B, K, S, D], states [B, T, E] after ``summary_layer`` layers.
         """
         model = self._model
-        check_window(model.base, len(self._layers), tokens.shape[1])
+        check_window(model.base, model.injected_layers, tokens.shape[1])
         tokens = tokens.to(model.device)
         batch, length = tokens.shape
         states = summary = self._backbone.embed_tokens(tokens).flatten(0, 1)
         angles = self._angles(states, length)
         keys, values = [], []
-        for index, layer in enumerate(self._layers):
+        for index, layer in enumerate(self._layers or self._laid_out(kept=False)):
             states, key, value = layer(states, angles, batch)
             if kept is not None:
                 key, value = key.index_select(1, kept), value.index_select(1, kept)
@@ -117,7 +123,9 @@ class MergedLayers:
 class _Layer:
     """One decoder layer. ``whole``: it also makes the states for a layer above it."""
 
-    def __init__(self, model: SharedLLM, layer: Any, index: int, *, whole: bool) -> None:
+    def __init__(
+        self, model: SharedLLM, layer: Any, index: int, *, whole: bool, kept: bool
+    ) -> None:
         attention = layer.self_attn
         self._head_dim = int(attention.head_dim)
         self._scale = float(attention.scaling)
@@ -128,10 +136,14 @@ class _Layer:
         self._whole = whole or index < model.config.summary_layer
         updates = model.adapter.compressor.updates
 
-        def merged(norm: Any, *names: str) -> _Product:
+        def merged(norm: Any, *names: str) -> Product:
             update = [updates[key] if (key := f"{index}_{n}") in updates else None for n in names]
             linears = [_product(layer, name) for name in names]
-            return _Product(linears, update, None if norm is None else norm.weight)
+            weight = _merged_weight(linears, update)
+            if norm is not None:
+                weight *= norm.weight.to(weight.dtype)
+            weight = weight.to(linears[0].weight.dtype)
+            return Product(weight, joined_bias(linears), kept=kept)
 
         self._heads = tuple(
             _product(layer, name).out_features // self._head_dim
@@ -176,79 +188,19 @@ class _Layer:
         return states, key, value
 
 
-class _Product:
-    """``x W^T + b`` of one or several linear layers at once, and what is computed with it.
-
-    ``norm`` [in] scales the inputs, and is folded into W like the updates.
-    """
-
-    def __init__(self, linears: list[nn.Linear], updates: list[Any], norm: Tensor | None) -> None:
-        weights = [
-            _merged_weight(one, update) for one, update in zip(linears, updates, strict=True)
-        ]
-        weight = torch.cat(weights)
-        if norm is not None:
-            weight = weight * norm.to(weight.dtype)
-        weight = weight.to(linears[0].weight.dtype)
-        biases: list[Tensor] = [
-            one.weight.new_zeros(one.out_features) if one.bias is None else one.bias
-            for one in linears
-        ]
-        self._bias = torch.cat(biases) if any(one.bias is not None for one in linears) else None
-        self._packed = _has_fused_products(weight)
-        self._weight = torch.ops.mkldnn._reorder_linear_weight(weight) if self._packed else weight
-
-    def __call__(self, states: Tensor) -> Tensor:
-        if self._packed:
-            return self._fused(states, "none")
-        return functional.linear(states, self._weight, self._bias)
-
-    def silu(self, states: Tensor) -> Tensor:
-        """silu(x W^T + b)."""
-        if self._packed:
-            return self._fused(states, "swish")
-        return functional.silu(self(states))
-
-    def times(self, states: Tensor, other: Tensor) -> Tensor:
-        """(x W^T + b) * other."""
-        if self._packed:
-            return self._with(states, other, "mul")
-        return self(states) * other
-
-    def plus(self, states: Tensor, other: Tensor) -> Tensor:
-        """X W^T + b + other."""
-        if self._packed:
-            return self._with(states, other, "add")
-        return self(states) + other
-
-    def _fused(self, states: Tensor, then: str) -> Tensor:
-        run = torch.ops.mkldnn._linear_pointwise
-        return run(states, self._weight, self._bias, then, [], "")  # type: ignore[no-any-return]
-
-    def _with(self, states: Tensor, other: Tensor, then: str) -> Tensor:
-        run = torch.ops.mkldnn._linear_pointwise.binary
-        return run(states, other, self._weight, self._bias, then)  # type: ignore[no-any-return]
-
-
-def _merged_weight(linear: nn.Linear, update: Any) -> Tensor:
-    """The layer's weight with its update, in float32 (float64 stays)."""
-    exact = torch.promote_types(torch.float32, linear.weight.dtype)
-    weight = linear.weight.to(exact)
-    if isinstance(update, LowRank):
-        return weight + update.scale * (update.up.to(exact) @ update.down.to(exact))
-    if isinstance(update, FullRank):
-        return weight + update.weight.to(exact)
-    return weight
-
-
-def _has_fused_products(weight: Tensor) -> bool:
-    """Whether torch's own kernels for its compiler, which are not public, serve this weight."""
-    if weight.device.type != "cpu" or weight.dtype != torch.bfloat16 or not cpu_has_bfloat16():
-        return False
-    kernels = torch.ops.mkldnn
-    if not all(hasattr(kernels, name) for name in _KERNELS):
-        return False
-    return bool(kernels._is_mkldnn_bf16_supported())
+def _merged_weight(linears: list[nn.Linear], updates: list[Any]) -> Tensor:
+    """The layers' weights with their updates, one below the other, in float32 (float64 stays)."""
+    like = linears[0].weight
+    exact = torch.promote_types(torch.float32, like.dtype)
+    sizes = [one.out_features for one in linears]
+    whole = like.new_empty(sum(sizes), like.shape[1], dtype=exact)
+    for part, linear, update in zip(whole.split(sizes), linears, updates, strict=True):
+        part.copy_(linear.weight)
+        if isinstance(update, LowRank):
+            part.addmm_(update.up.to(exact), update.down.to(exact), alpha=update.scale)
+        elif isinstance(update, FullRank):
+            part.add_(update.weight)
+    return whole
 
 
 def _normalised(states: Tensor, eps: float) -> Tensor:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 ROWS = 4
 """Tokens read in one pass of the packed layers at most: the kernel's block, nearly free."""
-BLOCK = 1024
+BLOCK = 2048
 """Tokens of a prompt read in one pass."""
 AHEAD = 320
 """Tokens that room is made for behind a prompt."""

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
+from torch import Tensor
 
 from sharedcli.errors import CorruptionError
 from sharedcli.model.devices import guard_memory, resolve_device, resolve_dtype
@@ -28,6 +29,7 @@ from sharedcli.model.folders import read_manifest, verify_folder
 from sharedcli.model.lean_import import import_transformers
 from sharedcli.model.quiet import quiet_transformers
 from sharedcli.retrieve.encoder_files import fetch_encoder, ignore_step
+from sharedcli.retrieve.fused_bert import FusedBert, is_fusable
 from sharedcli.retrieve.passages import WINDOWS, cut_windows
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ VECTOR_SIZE = 384
 MAX_TOKENS = 256
 """Word pieces that are read of a text; the model was made for no more."""
 
-_BATCH_TOKENS = 1024
+_BATCH_TOKENS = 2048
 _BATCH_TEXTS = 64
 _LENGTH_STEP = 16
 _BLOCK_TEXTS = 2048  # tokenised at a time
@@ -60,6 +62,7 @@ class SentenceEncoder:
 
     def __init__(self, model: BertModel, tokenizer: Tokenizer, device: torch.device) -> None:
         self._model = model
+        self._fused = FusedBert(model) if is_fusable(model) else None
         self._tokenizer = tokenizer
         self._device = device
         tokenizer.no_padding()
@@ -109,17 +112,24 @@ class SentenceEncoder:
         """Mean of the last states over each text's own tokens, normalised: [B, T] to [B, E]."""
         longest = _padded(max(len(i) for i in ids))
         tokens = torch.zeros(len(ids), longest, dtype=torch.long)
-        mask = torch.zeros(len(ids), longest, dtype=torch.long)
+        mask = torch.zeros(len(ids), longest, dtype=torch.bool)
         for row, text in enumerate(ids):
             tokens[row, : len(text)] = torch.tensor(text)
-            mask[row, : len(text)] = 1
+            mask[row, : len(text)] = True
         tokens, mask = tokens.to(self._device), mask.to(self._device)
-        states = self._model(input_ids=tokens, attention_mask=mask).last_hidden_state.float()
+        states = self._states(tokens, mask).float()
         weights = mask.unsqueeze(-1).float()
         mean = (states * weights).sum(1) / weights.sum(1)
         unit = torch.nn.functional.normalize(mean, dim=-1)
         vectors: NDArray[np.float16] = unit.to("cpu", torch.float16).numpy()
         return vectors
+
+    def _states(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """Last states [B, T, E]."""
+        if self._fused is not None:
+            return self._fused(tokens, None if mask.all() else mask)
+        found: Tensor = self._model(input_ids=tokens, attention_mask=mask).last_hidden_state
+        return found
 
 
 def load_encoder(

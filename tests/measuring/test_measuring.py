@@ -18,9 +18,9 @@ CPU = torch.device("cpu")
 
 def test_a_ceiling_is_operations_over_the_best_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ceiling, "_best", lambda _work, _device: 0.5)
-    assert ceiling.measured_flops(CPU, torch.float32) == 2 * 1024**3 / 0.5
+    assert ceiling.measured_flops(CPU, torch.float32) == 2 * 4 * 1024**3 / 0.5
     assert ceiling.measured_bytes(CPU) == 2 * (256 << 20) / 0.5
-    assert ceiling.peak_of(CPU, torch.float32, 3).flops == 3 * 2 * 1024**3 / 0.5
+    assert ceiling.peak_of(CPU, torch.float32, 3).flops == 3 * 2 * 4 * 1024**3 / 0.5
     assert ceiling.peak_of(CPU, torch.float32).origin == "measured"
 
 

@@ -33,6 +33,19 @@ assert torch.distributed.is_available()
 assert torch.compiler.disable.__module__ == "torch.compiler"
 with TransformGetItemToIndex():
     pass
+import transformers.models
+from transformers.utils import import_utils
+assert not hasattr(import_utils.create_import_structure_from_path, "cache_parameters") or (
+    import_utils.create_import_structure_from_path.cache_parameters()["maxsize"] is not None
+)
+listed = import_utils.define_import_structure(transformers.models.__file__)
+listed = type(transformers.models)("again", transformers.models.__file__, listed)
+for name in ("_import_structure", "_class_to_module"):
+    found, wanted = (getattr(one, name) for one in (transformers.models, listed))
+    assert found and {k: sorted(v) for k, v in found.items()} == {
+        k: sorted(v) for k, v in wanted.items()
+    }
+assert not any("sharedcli" in type(finder).__module__ for finder in sys.meta_path)
 import torch._dynamo
 assert torch._dynamo.__file__ and callable(torch._dynamo.optimize)
 double = torch.compile(lambda x: x * 2, backend="eager")

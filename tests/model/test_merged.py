@@ -14,7 +14,7 @@ from shared_samples import GEOMETRY, attached, ids, small_base
 from torch import Tensor, nn
 
 from sharedcli.errors import UsageError
-from sharedcli.model import merged
+from sharedcli.model import products
 from sharedcli.model.compressor import Compressor
 from sharedcli.model.merged import MergedLayers, is_mergeable
 from sharedcli.model.sharedllm import SharedLLM
@@ -80,6 +80,43 @@ def test_scaled_rotations_are_as_if_taken_back(scaling: dict[str, Any]) -> None:
         assert max(differences(model, ids(20)[None]).values()) < 1e-5
 
 
+def test_layers_that_are_not_kept_give_the_same() -> None:
+    tokens = torch.stack([ids(20), ids(20, 1)])
+    with attached(with_norms(small_base()), compressor_rank=2, used=True) as model:
+        kept, anew = MergedLayers(model).encode(tokens), MergedLayers(model, kept=False)
+        for _ in range(2):  # layers are laid out again, not used up
+            again = anew.encode(tokens)
+            assert max(relative(again.keys, kept.keys), relative(again.states, kept.states)) < 1e-6
+
+
+def test_sequences_of_other_lengths_are_read_beside_the_longest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    geometry = TreeGeometry(16, 2, 2, "nested", "last")
+    tree, document = ContextTree(64, geometry), ids(64)
+    shapes: list[tuple[int, ...]] = []
+    with attached(small_base(), geometry=geometry, compressor_rank=2, used=True) as model:
+        layers = MergedLayers(model)
+        plain = layers.encode
+
+        def counted(tokens: Tensor, kept: Tensor | None = None) -> Any:
+            shapes.append(tuple(tokens.shape))
+            return plain(tokens, kept)
+
+        monkeypatch.setattr(layers, "encode", counted)
+        # 16, 12 and 4 tokens of three chunks: the last is below two thirds of the longest
+        wanted = [(0, tree.root(0))]
+        wanted += [(0, node) for node in tree.level(1, 2) if node.end <= 16 + 12]
+        wanted += [(0, next(iter(tree.level(2, 2))))]
+        found = Compressor(model, merged=layers).compress_nodes([document], [tree], wanted)
+        for key in wanted:
+            (alone,) = Compressor(model).compress_nodes([document], [tree], [key]).values()
+            assert relative(found[key].keys, alone.keys) < 1e-5
+            assert relative(found[key].values, alone.values) < 1e-5
+            assert relative(found[key].summary, alone.summary) < 1e-5
+    assert shapes == [(2, 16), (1, 4)]
+
+
 def test_only_the_wanted_tokens_are_kept() -> None:
     tokens, kept = torch.stack([ids(20), ids(20, 1)]), torch.tensor([3, 7, 19])
     with attached(small_base(), compressor_rank=2, used=True) as model:
@@ -120,8 +157,9 @@ def test_what_is_stored_is_what_nodes_are_compressed_to(
 def test_a_window_that_is_too_short_is_refused() -> None:
     with attached(small_base("Mistral", sliding_window=8), geometry=GEOMETRY) as model:
         MergedLayers(model).encode(ids(8)[None])
-        with pytest.raises(UsageError, match="window of 8 tokens only"):
-            MergedLayers(model).encode(ids(9)[None])
+        for kept in (True, False):
+            with pytest.raises(UsageError, match="window of 8 tokens only"):
+                MergedLayers(model, kept=kept).encode(ids(9)[None])
 
 
 def test_what_is_not_known_is_read_through_the_hooks() -> None:
@@ -144,7 +182,7 @@ def test_without_fused_kernels_products_are_plain_ones(monkeypatch: pytest.Monke
     tokens = ids(20)[None]
     with attached(small_base(dtype=torch.bfloat16)) as model:
         fast = MergedLayers(model).encode(tokens)
-        monkeypatch.setattr(merged, "_KERNELS", ("no_such_kernel",))
+        monkeypatch.setattr(products, "_KERNELS", ("no_such_kernel",))
         plain = MergedLayers(model).encode(tokens)
     assert relative(fast.values.float(), plain.values.float()) < 0.05
 

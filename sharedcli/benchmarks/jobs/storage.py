@@ -24,7 +24,6 @@ from sharedcli.engine.loading import LoadedModel
 from sharedcli.engine.opening import stored_tree
 from sharedcli.engine.slots import read_context
 from sharedcli.errors import UsageError
-from sharedcli.model.compressor import Compressor
 from sharedcli.model.tokens import tokenize_text
 from sharedcli.retrieve.search import ChunkFrontier
 from sharedcli.store.store import Store
@@ -146,9 +145,7 @@ def _slots(store: Store, doc_id: str, model: LoadedModel) -> Any:
         for chunk in range(tree.chunks)
         for nodes in (fixed_path(kept, chunk),)
     ]
-    return read_context(
-        store, frontiers, {doc_id: tree}, model.base.dtype, Compressor(model.shared)
-    )
+    return read_context(store, frontiers, {doc_id: tree}, model.base.dtype, model.opener)
 
 
 @torch.inference_mode()

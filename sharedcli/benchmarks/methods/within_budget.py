@@ -30,7 +30,6 @@ from sharedcli.benchmarks.work import Work
 from sharedcli.engine.opening import open_frontiers
 from sharedcli.engine.slots import read_context
 from sharedcli.model.compressed import CompressedKV
-from sharedcli.model.compressor import Compressor
 from sharedcli.retrieve.find import find_passages
 from sharedcli.store.identity import RECOMPUTE
 from sharedcli.store.store import Store
@@ -58,8 +57,8 @@ class WithinBudget(SharedLLMMethod):
         (record,) = store.documents()
         ranked = find_passages(store, QUESTION, [record.id], self._encoder)
         frontiers, trees = open_frontiers(store, ranked, [record], self._budget)
-        dtype, again = self.bench.model.base.dtype, Compressor(self.bench.model.shared)
-        return read_context(store, frontiers, trees, dtype, again) if frontiers else None
+        dtype, opener = self.bench.model.base.dtype, self.bench.model.opener
+        return read_context(store, frontiers, trees, dtype, opener) if frontiers else None
 
     def _reading_bytes(self, tokens: int, running: int) -> int:
         opened = min(tokens, opened_tokens(self.bench, self._budget))
