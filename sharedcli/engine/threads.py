@@ -23,6 +23,11 @@ _AHEAD = 2
 T = TypeVar("T")
 
 
+def worker_count(parallel: bool) -> int:
+    """How many threads ``WorkerThreads`` runs tasks in."""
+    return min(torch.get_num_threads(), _MOST_WORKERS) if parallel else 1
+
+
 class WorkerThreads:
     """A pool for one run; a context manager.
 
@@ -32,9 +37,8 @@ class WorkerThreads:
     """
 
     def __init__(self, parallel: bool) -> None:
-        threads = torch.get_num_threads()
-        self.count = min(threads, _MOST_WORKERS) if parallel else 1
-        self._threads = threads
+        self.count = worker_count(parallel)
+        self._threads = threads = torch.get_num_threads()
         self._pool = ThreadPoolExecutor(
             self.count,
             "sharedcli",

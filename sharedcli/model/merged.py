@@ -219,5 +219,13 @@ def _normalised(states: Tensor, eps: float) -> Tensor:
 def _rotated(states: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
     """Rotate [B, T, heads, D] to their places (half-split layout)."""
     cosine, sine = angles
-    first, second = states.chunk(2, dim=-1)
-    return torch.addcmul(states * cosine, torch.cat((second, first), dim=-1), sine)
+    rotated = states * cosine
+    # each half in place, instead of a copy with swapped halves
+    for half, other, sines in zip(
+        rotated.chunk(2, dim=-1),
+        reversed(states.chunk(2, dim=-1)),
+        sine.chunk(2, dim=-1),
+        strict=True,
+    ):
+        half.addcmul_(other, sines)
+    return rotated

@@ -47,7 +47,8 @@ class FusedBert:
         visible = None if mask is None else mask[:, None, None, :]
         for layer in self._layers:
             states = layer(states, len(tokens), visible)
-        return states.unflatten(0, tokens.shape)
+        last: Tensor = states.unflatten(0, tokens.shape)
+        return last
 
 
 class _Layer:

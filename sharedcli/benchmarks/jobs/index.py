@@ -14,7 +14,7 @@ from sharedcli.benchmarks.opening import BenchEngine, Peak, describe, open_bench
 from sharedcli.benchmarks.plan import Plan, Tell
 from sharedcli.benchmarks.sample import Sample, make_sample, source_text
 from sharedcli.engine.compressing import BATCH_TOKENS
-from sharedcli.engine.threads import WorkerThreads
+from sharedcli.engine.threads import worker_count
 from sharedcli.errors import SharedCLIError
 from sharedcli.store.records import DocumentRecord
 from sharedcli.tree.context_tree import ContextTree
@@ -90,8 +90,7 @@ def run(engine: BenchEngine, file: Path, told: Callable[[int, int], None]) -> Do
 def _estimate(bench: Bench, context: int) -> int:
     """A pass of the compressor in every thread with what it keeps, and the document's text."""
     geometry, indexer = bench.model.geometry(bench.settings), bench.model.indexer
-    with WorkerThreads(parallel=bench.model.merges) as threads:
-        count = threads.count
+    count = worker_count(parallel=bench.model.merges)
     batch = max(1, BATCH_TOKENS // geometry.read_tokens) * geometry.read_tokens
     at_once = min(batch, context)
     if indexer.merged is None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from sharedcli.benchmarks.jobs.index import TEXT_BYTES, run
+from sharedcli.benchmarks.jobs.index import TEXT_BYTES, THREAD_BYTES, run
 from sharedcli.benchmarks.methods.contract import (
     Answering,
     Bench,
@@ -29,6 +29,7 @@ from sharedcli.benchmarks.sample import QUESTION, Sample
 from sharedcli.benchmarks.work import Work
 from sharedcli.engine.opening import open_frontiers
 from sharedcli.engine.slots import read_context
+from sharedcli.engine.threads import worker_count
 from sharedcli.model.compressed import CompressedKV
 from sharedcli.retrieve.find import find_passages
 from sharedcli.store.identity import RECOMPUTE
@@ -103,4 +104,5 @@ class FreshWithinBudget(WithinBudget):
 
     def memory(self, tokens: int, running: int) -> int:
         """As ``Method.memory``."""
-        return super().memory(tokens, running) + TEXT_BYTES * tokens
+        threads = worker_count(parallel=self.bench.model.merges)
+        return super().memory(tokens, running) + THREAD_BYTES * threads + TEXT_BYTES * tokens
