@@ -114,19 +114,26 @@ class CrossRead(nn.Module):
 
     def remember(self, states: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values [1, K, C, D] of encoder states [C, width], made once per context."""
-        shape = (1, len(states), self.kv_heads, self.size)
-        keys, values = self.key(states).view(shape), self.value(states).view(shape)
-        return keys.transpose(1, 2).contiguous(), values.transpose(1, 2).contiguous()
+        return self._heads(self.key, states), self._heads(self.value, states)
+
+    def _heads(self, product: nn.Linear, states: Tensor) -> Tensor:
+        # Head by head into its place: rows of one head stand together, which attention reads
+        # nearly twice as fast, and no copy as large as the context is made for it.
+        found = states.new_empty(self.kv_heads, len(states), self.size)
+        for head, weight in zip(found, product.weight.split(self.size), strict=True):
+            torch.mm(states, weight.T, out=head)
+        return found[None]
 
     def forward(self, hidden: Tensor, kept: tuple[Tensor, Tensor]) -> Tensor:
         """What the layer adds to ``hidden`` [B, T, E]."""
         batch, length, _ = hidden.shape
+        query = self.query(self.norm(hidden)).view(batch, length, self.heads, self.size)
+        query = query.transpose(1, 2)
+        if length == 1:  # heads that share keys are rows of one query: keys are read once
+            query = query.view(batch, self.kv_heads, -1, self.size)
         keys, values = (part.expand(batch, -1, -1, -1) for part in kept)
-        # Nothing is masked, so the heads that share keys can be rows of one query.
-        grouped = (batch, length, self.kv_heads, -1, self.size)
-        query = self.query(self.norm(hidden)).view(grouped).transpose(1, 2).flatten(2, 3)
-        read = scaled_dot_product_attention(query, keys, values)
-        read = read.unflatten(2, (length, -1)).transpose(1, 2)
+        read = scaled_dot_product_attention(query, keys, values, enable_gqa=True)
+        read = read.reshape(batch, self.heads, length, self.size).transpose(1, 2)
         return self.out(read.flatten(2))  # type: ignore[no-any-return]
 
 
