@@ -9,6 +9,7 @@ What computes runs in ``WorkerThreads``; the caller's thread hashes, writes and 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from functools import partial
@@ -38,7 +39,9 @@ BATCH_TOKENS = 2048
 """Tokens that a thread compresses at a time, at most: the weights are read once for all of them,
 and their activations still fit into the processor's cache."""
 
-_PASSAGES = 64  # encoded at a time: enough to sort their windows by length
+_PASSAGES = 64
+"""Encoded at a time at most: enough to sort their windows by length."""
+_FEW_PASSAGES = 16
 
 EncodedChunk = dict[str, Encoded]
 
@@ -64,9 +67,9 @@ def write_document(
     tasks: Iterator[Callable[[], Any]] = chain(encoding, compressing)
     with closing(threads.ordered(tasks)) as results:
         vectors: list[NDArray[np.float16]] = []
-        for done in range(len(encoding)):
+        for _ in encoding:
             vectors.append(next(results))
-            on_passages(min((done + 1) * _PASSAGES, len(cut.passages)), len(cut.passages))
+            on_passages(sum(map(len, vectors)), len(cut.passages))
         writer.put_passages(cut.passages, np.concatenate(vectors) if vectors else None)
         yield 0
         for chunks, encoded in zip(chosen, results, strict=True):
@@ -84,9 +87,11 @@ def _encoding(
     cut: CutDocument, encoder: SentenceEncoder
 ) -> list[Callable[[], NDArray[np.float16]]]:
     texts = [cut.document.text[passage.start : passage.end] for passage in cut.passages]
+    # a short document in several parts all the same, so that no thread waits for another
+    step = min(_PASSAGES, max(_FEW_PASSAGES, math.ceil(len(texts) / 4)))
     return [
-        partial(encoder.encode_passages, texts[first : first + _PASSAGES])
-        for first in range(0, len(texts), _PASSAGES)
+        partial(encoder.encode_passages, texts[first : first + step])
+        for first in range(0, len(texts), step)
     ]
 
 

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from sharedcli.model.first_attention import behind_slots
 from sharedcli.model.injected import InjectedKV
 from sharedcli.model.merged_layers import Layer, MergedLayers, scaled_norm
 from sharedcli.model.static_cache import StaticCache, round_up
@@ -31,6 +32,9 @@ ROWS = 4
 """Tokens read in one pass of the packed layers at most: the kernel's block, nearly free."""
 BLOCK = 2048
 """Tokens of a prompt read in one pass."""
+SHARED_ROWS = 512
+"""Rows of a product with few outputs that libraries divide among two threads; of 640 to 1,280 they
+do not."""
 AHEAD = 320
 """Tokens that room is made for behind a prompt."""
 
@@ -187,7 +191,10 @@ class PackedStream:
         if widths != self._widths:
             self._views, self._widths = cache.views(self.seen + count), widths
         turns = self._turns[self.seen : self.seen + count]
-        masks = {slots: self._mask(slots, count) for slots in widths}
+        masks = {
+            slots: None if self._is_causal(slots, count) else self._mask(slots, count)
+            for slots in widths
+        }
         dtype = activation_dtype(kind, decoder.dtype)
         for index in range(decoder.layers):
             layer = layers[index] if layers else decoder.merged.layer(index, "plain", decoder.work)
@@ -196,11 +203,18 @@ class PackedStream:
             states.add_(layer.output(mixed.to(dtype)))
             hidden = layer.gate_up(self._norm(states, layer.mlp_norm).to(dtype))
             gate, up = hidden.chunk(2, -1)
-            states.add_(layer.down(functional.silu(gate).mul_(up)))
+            for rows, part in zip(
+                states.split(SHARED_ROWS),
+                functional.silu(gate).mul_(up).split(SHARED_ROWS),
+                strict=True,
+            ):
+                rows.add_(layer.down(part))
         self.seen += count
         return states
 
-    def _attend(self, index: int, layer: Layer, qkv: Tensor, turns: Tensor, mask: Tensor) -> Tensor:
+    def _attend(
+        self, index: int, layer: Layer, qkv: Tensor, turns: Tensor, mask: Tensor | None
+    ) -> Tensor:
         """Attention's results [T, H D] of one layer, after writing its keys and values."""
         cache, shape = self._cache, self._decoder.merged.shape
         assert cache is not None
@@ -223,10 +237,17 @@ class PackedStream:
             query = query.reshape(count, -1, groups, dim).permute(1, 2, 0, 3)
             keys = keys.expand(len(query), -1, -1, -1)
             values = values.expand(len(query), -1, -1, -1)
-        mixed = functional.scaled_dot_product_attention(query, keys, values, attn_mask=mask)
+        if mask is None:
+            mixed = behind_slots(query, keys, values, cache.slots[index], self._decoder.sinks)
+        else:
+            mixed = functional.scaled_dot_product_attention(query, keys, values, attn_mask=mask)
         if few:
             return mixed.transpose(1, 2).reshape(count, -1)
         return mixed.permute(2, 0, 1, 3).reshape(count, -1)
+
+    def _is_causal(self, slots: int, count: int) -> bool:
+        """Whether the next tokens begin a text, behind few enough slots: see ``behind_slots``."""
+        return self.seen == 0 and count > ROWS and slots <= count
 
     def _few(self, count: int) -> bool:
         """Whether attention takes the next tokens as queries of one group, with a ready mask."""
