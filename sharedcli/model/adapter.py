@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from sharedcli.errors import ModelMismatchError, UnreadableError, UsageError
 from sharedcli.model.compressed import KeyPositionMode
 from sharedcli.model.cross import CrossAttention
-from sharedcli.model.lora import RoleLoRA, skipped_init
+from sharedcli.model.lora import RoleLoRA
 from sharedcli.tree.geometry import TreeGeometry
 
 Form = Literal["joint", "cross"]
@@ -254,7 +254,9 @@ def load_adapter(folder: Path, base: Any) -> Adapter:
             f"cannot read the adapter in {folder}: {error}; an adapter is a folder with "
             f"{CONFIG_FILE} and {TENSOR_FILE}, as written by `sharedcli train`"
         ) from error
-    with skipped_init():
+    from transformers.initialization import no_init_weights
+
+    with no_init_weights():  # all values are about to be loaded
         adapter = Adapter(config, base)
     expected = {name: tensor.shape for name, tensor in adapter.state_dict().items()}
     found = {name: tensor.shape for name, tensor in tensors.items()}

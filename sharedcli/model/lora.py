@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -25,19 +23,6 @@ from sharedcli.model.injected import LayerCall, Role
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
-_random = ContextVar("_random", default=True)
-
-
-@contextmanager
-def skipped_init() -> Iterator[None]:
-    """Updates made inside have no values yet: they are about to be loaded."""
-    token = _random.set(False)
-    try:
-        yield
-    finally:
-        _random.reset(token)
-
-
 class LowRank(nn.Module):
     """``x -> scale * (x A^T) B^T`` with A [rank, in] random and B [out, rank] zero (LoRA)."""
 
@@ -46,8 +31,7 @@ class LowRank(nn.Module):
         self.down = nn.Parameter(torch.empty(rank, features_in))
         self.up = nn.Parameter(torch.zeros(features_out, rank))
         self.scale = scale
-        if _random.get():
-            nn.init.kaiming_uniform_(self.down, a=math.sqrt(5))
+        nn.init.kaiming_uniform_(self.down, a=math.sqrt(5))
 
     def forward(self, states: Tensor) -> Tensor:
         """Return the update for ``states`` [..., in], shape [..., out]."""
