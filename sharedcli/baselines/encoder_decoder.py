@@ -19,10 +19,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
 
 from sharedcli.baselines.streams import CachedStream
 from sharedcli.model.base import Base
+from sharedcli.model.block_attention import masked
 from sharedcli.model.sharedllm import SharedLLM
 
 CHUNK = 256
@@ -132,7 +132,7 @@ class CrossRead(nn.Module):
         if length == 1:  # heads that share keys are rows of one query: keys are read once
             query = query.view(batch, self.kv_heads, -1, self.size)
         keys, values = (part.expand(batch, -1, -1, -1) for part in kept)
-        read = scaled_dot_product_attention(query, keys, values, enable_gqa=True)
+        read = masked(query, keys, values, None)
         read = read.reshape(batch, self.heads, length, self.size).transpose(1, 2)
         return self.out(read.flatten(2))  # type: ignore[no-any-return]
 

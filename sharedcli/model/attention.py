@@ -4,8 +4,8 @@ Built on the attention interface of ``transformers``: each stock implementation 
 flash_attention_2) is registered a second time under a name of ours that puts the injected keys and
 values in front of the layer's own and then calls the stock function. So Llama, Mistral and Qwen
 layers are used as they are, the key/value cache holds running text only, and a call without
-injection is the stock call to the bit. The compressor's keys and values are taken at the same
-place.
+injection is the stock call to the bit (except for blocks, see ``block_attention.py``). The
+compressor's keys and values are taken at the same place.
 
 The attention sink: a base dumps surplus attention on the first token of its text, which works
 because that token, seeing only itself, takes on a state of its own kind. A first token that sees
@@ -30,6 +30,8 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.models.llama.modeling_llama import eager_attention_forward
 
 from sharedcli.errors import UsageError
+from sharedcli.model.block_attention import causal as block_causal
+from sharedcli.model.block_attention import is_served, masked
 from sharedcli.model.injected import InjectedKV, LayerCall
 
 __all__ = ["InjectedKV", "attach", "detach", "joint_mask"]
@@ -152,6 +154,30 @@ class _Renamed:
         return getattr(self._wrapped, name)
 
 
+def _sdpa(  # noqa: PLR0917 - the signature is the attention interface's
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    **kwargs: Any,
+) -> tuple[Tensor, Tensor | None]:
+    """The stock function, or the same in blocks where that is faster."""
+    if not is_served(query):
+        return sdpa_attention_forward(
+            module, query, key, value, attention_mask, scaling=scaling, **kwargs
+        )
+    if attention_mask is None and query.shape[2] > 1:
+        read = block_causal(query, key, value, scale=scaling)
+    else:
+        read = masked(query, key, value, attention_mask, scale=scaling)
+    return read.transpose(1, 2).contiguous(), None
+
+
+_STOCK: dict[str, AttentionFunction] = {"sdpa": _sdpa, "eager": eager_attention_forward}
+
+
 def _flash_mask(key: Tensor, mask: Tensor | None, injected: InjectedKV) -> Tensor | None:
     """Flash attention aligns causality to the last key by itself and takes a mask [B, S + T]."""
     if mask is None and injected.valid is None:
@@ -175,9 +201,7 @@ def _full_mask(query: Tensor, key: Tensor, mask: Tensor | None, window: int | No
 def register() -> None:
     """Make our variants of the attention implementations known to ``transformers``."""
     for name, ours in NAMES.items():
-        stock: AttentionFunction = (
-            eager_attention_forward if name == "eager" else ALL_ATTENTION_FUNCTIONS[name]
-        )
+        stock: AttentionFunction = _STOCK.get(name) or ALL_ATTENTION_FUNCTIONS[name]
         AttentionInterface.register(ours, _with_injection(name, stock))
         AttentionMaskInterface.register(ours, ALL_MASK_ATTENTION_FUNCTIONS[name])
 

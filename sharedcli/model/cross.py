@@ -21,8 +21,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
 
+from sharedcli.model.block_attention import masked
 from sharedcli.model.injected import InjectedKV, LayerCall
 from sharedcli.model.rotary import apply_rotation
 
@@ -64,9 +64,7 @@ class CrossAttention(nn.Module):
             valid = injected.valid[:, None, None, :]
             empty = ~valid.any(-1, keepdim=True)
             mask = valid | empty
-        read = scaled_dot_product_attention(
-            query, keys, values, attn_mask=mask, scale=self.scale, enable_gqa=True
-        )
+        read = masked(query, keys, values, mask, scale=self.scale)
         if empty is not None:
             read = read.masked_fill(empty, 0.0)
         read = read * self.gate.to(read.dtype)[None, :, None, None]

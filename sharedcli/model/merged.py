@@ -28,6 +28,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sharedcli.model.block_attention import causal
 from sharedcli.model.lora import FullRank, LowRank
 from sharedcli.model.products import Product, joined_bias
 from sharedcli.model.sharedllm import Encoded, SharedLLM, check_window
@@ -173,13 +174,11 @@ class _Layer:
         key = turning[:, :, heads:]
         if self._whole:
             rotated = _rotated(turning, angles).transpose(1, 2)
-            read = functional.scaled_dot_product_attention(
+            read = causal(
                 rotated[:, :heads],
                 rotated[:, heads:],
                 value.transpose(1, 2),
-                is_causal=True,
                 scale=self._scale,
-                enable_gqa=heads != kv_heads,
             )
             states = self._out.plus(read.transpose(1, 2).reshape(len(states), -1), states)
             normalised = _normalised(states, self._eps)

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from sharedcli.model.block_attention import masked
 from sharedcli.model.first_attention import behind_slots
 from sharedcli.model.injected import InjectedKV
 from sharedcli.model.merged_layers import Layer, MergedLayers, scaled_norm
@@ -230,20 +231,18 @@ class PackedStream:
         cache.values[index][place : place + count] = qkv[:, turning:]
         keys, values = self._views[index]
         query = turned[:, : shape.query_size].to(keys.dtype)
-        few = self._few(count)
-        if few:
+        if self._few(count):
             query = query.reshape(-1, groups, dim).transpose(0, 1)[None]
-        else:
-            query = query.reshape(count, -1, groups, dim).permute(1, 2, 0, 3)
-            keys = keys.expand(len(query), -1, -1, -1)
-            values = values.expand(len(query), -1, -1, -1)
+            mixed = functional.scaled_dot_product_attention(query, keys, values, attn_mask=mask)
+            return mixed.transpose(1, 2).reshape(count, -1)
+        # groups side by side, the heads of one share keys
+        query = query.reshape(count, -1, groups, dim).permute(2, 1, 0, 3)
+        keys, values = keys.transpose(0, 1), values.transpose(0, 1)
         if mask is None:
             mixed = behind_slots(query, keys, values, cache.slots[index], self._decoder.sinks)
         else:
-            mixed = functional.scaled_dot_product_attention(query, keys, values, attn_mask=mask)
-        if few:
-            return mixed.transpose(1, 2).reshape(count, -1)
-        return mixed.permute(2, 0, 1, 3).reshape(count, -1)
+            mixed = masked(query, keys, values, mask)
+        return mixed.permute(2, 1, 0, 3).reshape(count, -1)
 
     def _is_causal(self, slots: int, count: int) -> bool:
         """Whether the next tokens begin a text, behind few enough slots: see ``behind_slots``."""

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from sharedcli.model.block_attention import masked
 from sharedcli.model.products import Product, has_fused_products, joined_bias
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class _Layer:
         """States [N, E] to the next states."""
         joined = self._qkv(states).view(batch, -1, *self._split)
         query, key, value = joined.permute(2, 0, 3, 1, 4)
-        read = functional.scaled_dot_product_attention(query, key, value, attn_mask=visible)
+        read = masked(query, key, value, visible)
         read = read.transpose(1, 2).reshape(states.shape)
         states = self._attention_norm(self._out.plus(read, states))
         normal: Tensor = self._norm(self._down.plus(self._up.gelu(states), states))

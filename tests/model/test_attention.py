@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import DynamicCache, StaticCache
 
 from sharedcli.errors import UsageError
+from sharedcli.model import block_attention
 from sharedcli.model.attention import FLASH, _with_injection, attach, joint_mask
 from sharedcli.model.injected import InjectedKV, LayerCall
 
@@ -101,6 +102,25 @@ def test_sdpa_and_eager_agree(architecture: str, form: Any, bias: bool, padded: 
             logits.append(model(tokens, model.prepare(slots), attention_mask=mask))
     seen = PADDED.bool() if padded else slice(None)
     assert greatest(logits[0][seen], logits[1][seen]) < 1e-4  # eager takes its softmax in float32
+
+
+@pytest.mark.parametrize("form", ["joint", "cross"])
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("padded", [False, True])
+def test_blocks_and_the_stock_kernel_agree(
+    form: Any, bias: bool, padded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = small_base(dtype=torch.bfloat16)
+    tokens = torch.stack([ids(9), ids(9, 1)])
+    logits = []
+    with attached(base, form=form, slot_bias=bias, used=True) as model, torch.inference_mode():
+        slots = compress(model, ids(40), ids(17, 1)) if padded else compress(model, ids(40))
+        mask = PADDED if padded else None
+        for blocks in (True, False):
+            monkeypatch.setattr(block_attention, "_is_faster", lambda blocks=blocks: blocks)
+            logits.append(model(tokens, model.prepare(slots), attention_mask=mask).float())
+    seen = PADDED.bool() if padded else slice(None)
+    assert greatest(logits[0][seen], logits[1][seen]) < 0.05 * logits[1].abs().max()
 
 
 @pytest.mark.parametrize("form", ["joint", "cross"])

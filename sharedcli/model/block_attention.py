@@ -1,0 +1,141 @@
+"""Attention in bfloat16 on CPUs without matrix units (AMX): blocks of queries, batched products.
+
+There torch's own kernel multiplies by MKL, which converts bfloat16 to float32 first and, on
+processors that are not Intel's, does without AVX-512; a batched product goes to oneDNN, which uses
+the bfloat16 instructions. Measured, three times as fast (docs/reference/performance-notes.md).
+
+Scores are rounded to bfloat16 before the softmax, which torch's kernel does not do; what comes out
+of all layers is no further from float32 for it. Everywhere else, and with gradient, torch's kernel
+runs.
+
+Shapes: B sequences, H query heads, K key/value heads, T queries, S keys, D head size. Query head h
+reads key/value head h // (H / K).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from sharedcli.model.devices import cpu_has_bfloat16
+
+ROWS = 128
+"""Queries of a block: their scores stay in the processor's cache."""
+
+
+def is_served(query: Tensor) -> bool:
+    """Whether attention is computed in blocks for queries of this kind."""
+    return (
+        query.dtype == torch.bfloat16
+        and query.device.type == "cpu"
+        and not torch.is_grad_enabled()
+        and _is_faster()
+    )
+
+
+@cache
+def _is_faster() -> bool:
+    has_matrix_units: Callable[[], bool] = getattr(torch.cpu, "_is_amx_tile_supported", bool)
+    return torch.backends.mkldnn.is_available() and cpu_has_bfloat16() and not has_matrix_units()
+
+
+def causal(
+    query: Tensor, keys: Tensor, values: Tensor, *, before: int = 0, scale: float | None = None
+) -> Tensor:
+    """Attention's results [B, H, T, D]; query i sees the first ``before`` + i + 1 keys.
+
+    Args:
+        query: [B, H, T, D].
+        keys, values: [B, K, S, D] with S >= ``before`` + T.
+        before: keys that all queries see.
+        scale: of scores; None for one over the square root of D.
+    """
+    if is_served(query):
+        return _in_blocks(query, keys, values, scale, before=before)
+    end = before + query.shape[2]
+    # The kernel expects as many queries as keys: empty ones, which cost little, since each sees
+    # only the keys before it.
+    padded = functional.pad(query, (0, 0, before, 0)) if before else query
+    grouped = query.shape[1] != keys.shape[1]
+    read = functional.scaled_dot_product_attention(
+        padded,
+        keys[:, :, :end],
+        values[:, :, :end],
+        is_causal=True,
+        scale=scale,
+        enable_gqa=grouped,
+    )
+    return read[:, :, before:] if before else read
+
+
+def masked(
+    query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, *, scale: float | None = None
+) -> Tensor:
+    """Attention's results [B, H, T, D] with a mask as ``scaled_dot_product_attention`` takes it.
+
+    Args:
+        query: [B, H, T, D].
+        keys, values: [B, K, S, D].
+        mask: true where a key is seen, or added to scores; None if all is seen.
+        scale: as in ``causal``.
+    """
+    if is_served(query):
+        return _in_blocks(query, keys, values, scale, mask=mask)
+    return functional.scaled_dot_product_attention(
+        query,
+        keys,
+        values,
+        attn_mask=mask,
+        scale=scale,
+        enable_gqa=query.shape[1] != keys.shape[1],
+    )
+
+
+def _in_blocks(  # noqa: PLR0917 - the parts of attention
+    query: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    scale: float | None,
+    before: int | None = None,
+    mask: Tensor | None = None,
+) -> Tensor:
+    batch, heads, length, size = query.shape
+    groups = keys.shape[1]
+    turned = keys.flatten(0, 1).transpose(1, 2)
+    rows = values.flatten(0, 1)
+    factor = size**-0.5 if scale is None else scale
+    nothing = query.new_zeros(1, 1, 1)
+    made = query.new_empty(batch, length, heads, size)
+    later = query.new_full((ROWS, ROWS), float("-inf")).triu_(1)
+    for start, end in _blocks(length):
+        seen = keys.shape[2] if before is None else before + end
+        # heads that share keys are rows of one product
+        asked = query[:, :, start:end].reshape(batch * groups, -1, size)
+        scores = torch.baddbmm(nothing, asked, turned[:, :, :seen], beta=0, alpha=factor)
+        by_head = scores.view(batch, heads, end - start, seen)
+        if before is not None:
+            by_head[..., before + start :].add_(later[: end - start, : end - start])
+        elif mask is not None:
+            _apply(
+                by_head, mask if mask.dim() < 2 or mask.shape[-2] == 1 else mask[..., start:end, :]
+            )
+        read = torch.bmm(scores.softmax(-1), rows[:, :seen])
+        made[:, start:end] = read.view(batch, heads, end - start, size).transpose(1, 2)
+    return made.transpose(1, 2)
+
+
+def _blocks(length: int) -> Iterator[tuple[int, int]]:
+    for start in range(0, length, ROWS):
+        yield start, min(start + ROWS, length)
+
+
+def _apply(scores: Tensor, mask: Tensor) -> None:
+    """Hide what ``mask`` hides; a query that sees nothing stays finite, as in torch's kernel."""
+    if mask.dtype == torch.bool:
+        scores.masked_fill_(~mask, torch.finfo(scores.dtype).min)
+    else:
+        scores.add_(mask.to(scores.dtype))
