@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from sharedcli.model.devices import guard_memory
+from sharedcli.retrieve.embedding import PASSAGE_SIZE
 from sharedcli.store.identity import RECOMPUTE
 from sharedcli.store.quantize import Encoded, encode
 from sharedcli.store.spans import ChunkTokens
@@ -59,18 +60,17 @@ def write_document(
     """Put a document's passages and chunks into ``writer``; yield the tokens done, first 0."""
     chosen = list(batches(tree))
     tokens = torch.from_numpy(cut.token_ids.astype(np.int64))
-    encoding = _encoding(cut, encoder) if encoder else []
+    vectors = _no_vectors(cut) if encoder else None
+    encoding = [] if encoder is None or vectors is None else _encoding(cut, encoder, vectors)
     compressing = (
         partial(_compressed, compressor, tokens, tree, chunks, writer.slot_format)
         for chunks in chosen
     )
     tasks: Iterator[Callable[[], Any]] = chain(encoding, compressing)
     with closing(threads.ordered(tasks)) as results:
-        vectors: list[NDArray[np.float16]] = []
         for _ in encoding:
-            vectors.append(next(results))
-            on_passages(sum(map(len, vectors)), len(cut.passages))
-        writer.put_passages(cut.passages, np.concatenate(vectors) if vectors else None)
+            on_passages(next(results), len(cut.passages))
+        writer.put_passages(cut.passages, vectors)
         yield 0
         for chunks, encoded in zip(chosen, results, strict=True):
             for chunk, tensors in zip(chunks, encoded, strict=True):
@@ -83,16 +83,32 @@ def _tokens(cut: CutDocument, root: Node) -> ChunkTokens:
     return ChunkTokens(root.start, cut.token_ids[span], cut.char_spans[span])
 
 
+def _no_vectors(cut: CutDocument) -> NDArray[np.float16]:
+    """Room for the vectors of all passages.
+
+    One array from the beginning: what is kept of each task, put down between its large temporary
+    tensors, would keep the allocator from ever giving those back.
+    """
+    return np.zeros((len(cut.passages), PASSAGE_SIZE), np.float16)
+
+
 def _encoding(
-    cut: CutDocument, encoder: SentenceEncoder
-) -> list[Callable[[], NDArray[np.float16]]]:
-    texts = [cut.document.text[passage.start : passage.end] for passage in cut.passages]
+    cut: CutDocument, encoder: SentenceEncoder, vectors: NDArray[np.float16]
+) -> list[Callable[[], int]]:
+    """Tasks that fill ``vectors``; each returns how many passages are done when it is."""
+    count = len(cut.passages)
     # a short document in several parts all the same, so that no thread waits for another
-    step = min(_PASSAGES, max(_FEW_PASSAGES, math.ceil(len(texts) / 4)))
-    return [
-        partial(encoder.encode_passages, texts[first : first + step])
-        for first in range(0, len(texts), step)
-    ]
+    step = min(_PASSAGES, max(_FEW_PASSAGES, math.ceil(count / 4)))
+
+    def fill(first: int) -> int:
+        last = min(first + step, count)
+        texts = [
+            cut.document.text[passage.start : passage.end] for passage in cut.passages[first:last]
+        ]
+        vectors[first:last] = encoder.encode_passages(texts)
+        return last
+
+    return [partial(fill, first) for first in range(0, count, step)]
 
 
 def batches(tree: ContextTree) -> Iterator[list[int]]:

@@ -136,6 +136,6 @@ def _blocks(length: int) -> Iterator[tuple[int, int]]:
 def _apply(scores: Tensor, mask: Tensor) -> None:
     """Hide what ``mask`` hides; a query that sees nothing stays finite, as in torch's kernel."""
     if mask.dtype == torch.bool:
-        scores.masked_fill_(~mask, torch.finfo(scores.dtype).min)
-    else:
-        scores.add_(mask.to(scores.dtype))
+        lowest = torch.finfo(scores.dtype).min
+        mask = scores.new_zeros(mask.shape).masked_fill_(~mask, lowest)  # small; adding is fast
+    scores.add_(mask.to(scores.dtype))

@@ -12,6 +12,7 @@ Shapes: E = 384, the vector size; W = ``WINDOWS``, the windows of a passage.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,12 +40,16 @@ if TYPE_CHECKING:
 VECTOR_SIZE = 384
 """Numbers in one vector, E."""
 
+PASSAGE_SIZE = WINDOWS * VECTOR_SIZE
+"""Numbers in the vectors of a passage's windows."""
+
 MAX_TOKENS = 256
 """Word pieces that are read of a text; the model was made for no more."""
 
-_BATCH_TOKENS = 2048
+_BATCH_TOKENS = 1024
 _BATCH_TEXTS = 64
-_LENGTH_STEP = 16
+_LENGTH_STEP = 8
+_ROW_STEP = 4
 _BLOCK_TEXTS = 2048  # tokenised at a time
 
 Progress = Callable[[int, int], None]
@@ -105,14 +110,15 @@ class SentenceEncoder:
         if places:
             rows, columns = zip(*places, strict=True)
             vectors[list(rows), list(columns)] = self.encode(windows, on_progress)
-        return vectors.reshape(len(texts), WINDOWS * VECTOR_SIZE)
+        return vectors.reshape(len(texts), PASSAGE_SIZE)
 
     @torch.inference_mode()
     def _pooled(self, ids: list[list[int]]) -> NDArray[np.float16]:
         """Mean of the last states over each text's own tokens, normalised: [B, T] to [B, E]."""
-        longest = _padded(max(len(i) for i in ids))
-        tokens = torch.zeros(len(ids), longest, dtype=torch.long)
-        mask = torch.zeros(len(ids), longest, dtype=torch.bool)
+        shape = _shape(len(ids), max(len(i) for i in ids))
+        tokens = torch.zeros(shape, dtype=torch.long)
+        mask = torch.zeros(shape, dtype=torch.bool)
+        mask[:, 0] = True  # rows that only fill the batch see something too
         for row, text in enumerate(ids):
             tokens[row, : len(text)] = torch.tensor(text)
             mask[row, : len(text)] = True
@@ -121,7 +127,7 @@ class SentenceEncoder:
         weights = mask.unsqueeze(-1).float()
         mean = (states * weights).sum(1) / weights.sum(1)
         unit = torch.nn.functional.normalize(mean, dim=-1)
-        vectors: NDArray[np.float16] = unit.to("cpu", torch.float16).numpy()
+        vectors: NDArray[np.float16] = unit[: len(ids)].to("cpu", torch.float16).numpy()
         return vectors
 
     def _states(self, tokens: Tensor, mask: Tensor) -> Tensor:
@@ -195,19 +201,26 @@ def read_encoder(folder: Path, *, device: str = "auto", dtype: str = "auto") -> 
     return SentenceEncoder(model, Tokenizer.from_file(str(folder / "tokenizer.json")), place)
 
 
-def _padded(length: int) -> int:
-    """Few different lengths: for each shape of a product a kernel is made, and kept."""
-    return -(-length // _LENGTH_STEP) * _LENGTH_STEP
+def _shape(texts: int, longest: int) -> tuple[int, int]:
+    """Rows and columns of a batch.
+
+    Few different ones: for each shape of a product a kernel is made, and half a megabyte kept.
+    """
+    columns = _LENGTH_STEP * math.ceil(longest / _LENGTH_STEP)
+    rows = _ROW_STEP * math.ceil(texts / _ROW_STEP)
+    return min(rows, max(texts, _rows(columns))), columns
+
+
+def _rows(columns: int) -> int:
+    """Texts of a full batch."""
+    return min(_BATCH_TEXTS, max(1, _BATCH_TOKENS // columns))
 
 
 def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Group texts of similar length; a batch holds a bounded number of padded tokens."""
-    batch: list[int] = []
-    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
-        rows = len(batch) + 1
-        if batch and (rows * _padded(lengths[index]) > _BATCH_TOKENS or len(batch) == _BATCH_TEXTS):
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch
+    """Group texts of similar length, longest first: all batches but the last are full."""
+    ordered = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
+    while ordered:
+        _, columns = _shape(1, lengths[ordered[0]])
+        full = _rows(columns)
+        yield ordered[:full]
+        ordered = ordered[full:]
