@@ -45,6 +45,7 @@ CHOICES = {
     "inject": ("auto", "always", "never"),
     "abstain": ("auto", "never"),
     "decode_weights": ("auto", "int4", "int8", "plain", "unpacked"),
+    "embed": ("index", "ask"),
     "slot_format": ("int8", "int4", "bfloat16", "float16", "float32", "recompute"),
     "levels": ("per_node", "nested"),
     "slot_choice": ("first", "last", "mean", "pooled"),
@@ -129,6 +130,8 @@ class Settings:
             while it decodes.
         slot_format: "int8", "int4", "bfloat16", "float16" or "float32": how slots are stored;
             "recompute" stores none and makes those that a question opens.
+        embed: "index" (sentence vectors of all passages are stored) or "ask" (none are; the best
+            passages by full text are embedded when a question comes).
         chunk_tokens, depth, slots_per_node, levels, slot_choice, lead_tokens, stored_depth: the
             tree's geometry; None is the adapter's.
         quota: bytes that the store may take; None for no limit.
@@ -156,6 +159,7 @@ class Settings:
     abstain: str = "auto"
     decode_weights: str = "auto"
     slot_format: str = "int4"
+    embed: str = "index"
     chunk_tokens: int | None = None
     depth: int | None = None
     slots_per_node: int | None = None

@@ -113,6 +113,7 @@ GEOMETRY = (
         "int8, int4, bfloat16, float16 or float32.",
         _TREE,
     ),
+    Flag("embed", str, ("--embed",), "Passages: all at index, or the best at ask.", _TREE),
 )
 BUDGET = (Flag("budget", int, ("--budget",), "Slots injected at most.", _ANSWER, "SLOTS"),)
 ANSWER = (

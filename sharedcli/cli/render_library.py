@@ -11,6 +11,7 @@ from rich.text import Text
 
 from sharedcli.cli.render import clean, facts, plain_table
 from sharedcli.cli.wording import plural, size
+from sharedcli.store.identity import NO_ENCODER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,8 +71,8 @@ def document_facts(record: DocumentRecord, identity: TreeIdentity, document: Doc
         ),
         (
             "search",
-            "full text"
-            if identity.passage_encoder == "none"
+            "full text; vectors are made when a question comes"
+            if identity.passage_encoder == NO_ENCODER
             else f"full text and {identity.passage_encoder}",
         ),
     ]

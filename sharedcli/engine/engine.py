@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING
 
 from sharedcli.engine.events import IndexEvent, OnProgress
 from sharedcli.engine.filters import Filters
-from sharedcli.engine.remembered import NO_ENCODER, Fingerprint, fingerprint, recall, remember
+from sharedcli.engine.remembered import Fingerprint, fingerprint, recall, remember
 from sharedcli.errors import ModelMissingError, NoStoreError
 from sharedcli.ingest.sanitise import sanitise
 from sharedcli.settings import Settings, load_settings
+from sharedcli.store.identity import NO_ENCODER
 from sharedcli.store.records import DocumentRecord
 from sharedcli.store.store import Store
 
@@ -100,7 +101,7 @@ class Engine:
 
     def _load(self) -> None:
         self.model()
-        self.encoder()
+        self._passage_encoder()
 
     def encoder(self) -> SentenceEncoder | None:
         """Return the sentence encoder; None, once noted, if it cannot be had."""
@@ -120,6 +121,10 @@ class Engine:
                 self._on_note(f"searching by full text alone: {error}")
         return self._encoder
 
+    def _passage_encoder(self) -> SentenceEncoder | None:
+        """The encoder for all passages of a document that is indexed; None to leave them be."""
+        return self.encoder() if self.settings.embed == "index" else None
+
     def identity(self) -> TreeIdentity:
         """Return who makes trees under the present settings.
 
@@ -131,7 +136,7 @@ class Engine:
         from sharedcli.retrieve.encoder_files import ENCODER_ID
 
         model = self.model()
-        encoder = ENCODER_ID if self.encoder() else NO_ENCODER
+        encoder = ENCODER_ID if self._passage_encoder() else NO_ENCODER
         identity = model.tree_identity(self.settings, encoder)
         if not self._remembered:
             remember(self.settings, self._before_load, identity)
@@ -162,7 +167,7 @@ class Engine:
             self.store(create=True),
             self.settings,
             self.model,
-            self.encoder,
+            self._passage_encoder,
             self.identity,
             on_progress=on_progress,
             # what is remembered was loaded here before: nothing has to be fetched

@@ -29,9 +29,7 @@ from sharedcli.model.source import ModelSource, resolve_model
 from sharedcli.paths import home_path
 from sharedcli.retrieve.encoder_files import ENCODER_ID, is_fetched
 from sharedcli.settings import Settings
-from sharedcli.store.identity import TREE_FORMAT_VERSION, TreeIdentity
-
-NO_ENCODER = "none"
+from sharedcli.store.identity import NO_ENCODER, TREE_FORMAT_VERSION, TreeIdentity
 
 _SETTINGS = (
     "model",
@@ -80,9 +78,11 @@ def fingerprint(settings: Settings) -> Fingerprint | None:
 
 def recall(settings: Settings) -> TreeIdentity | None:
     """Return the identity under ``settings``, or None if only loading the model can tell."""
-    encoder = ENCODER_ID if is_fetched(settings.cache) else NO_ENCODER
-    if encoder == NO_ENCODER and not settings.offline:
-        return None  # it would be fetched
+    encoder = ENCODER_ID if settings.embed == "index" else NO_ENCODER
+    if encoder == ENCODER_ID and not is_fetched(settings.cache):
+        if not settings.offline:
+            return None  # it would be fetched
+        encoder = NO_ENCODER
     now = fingerprint(settings)
     if now is None:
         return None

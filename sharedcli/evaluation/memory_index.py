@@ -39,6 +39,7 @@ class MemoryIndex:
             self._connection.execute(statement)
         self._passages: dict[str, list[Passage]] = {}
         self._vectors: dict[str, Vectors] = {}
+        self._documents = {document.source: document for document in documents}
         for key, document in enumerate(documents, start=1):
             name, text = document.source, document.text
             self._connection.execute("INSERT INTO documents VALUES (?, ?)", (key, name))
@@ -60,6 +61,10 @@ class MemoryIndex:
     def count_text(self, match: str) -> Mapping[str, int]:
         """Return how many passages match in each document that has any."""
         return fulltext.count(self._connection, match)
+
+    def load_document(self, doc_id: str) -> Document:
+        """Return a document with its text."""
+        return self._documents[doc_id]
 
     def passages(self, doc_id: str) -> Sequence[Passage]:
         """Return a document's passages in reading order."""

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sharedcli.retrieve.late import LatePassages, PassageEncoder, late_cosines
 from sharedcli.retrieve.lexical import match_expression, query_terms
 from sharedcli.retrieve.naming import MAX_WORDS, naming_strengths
 from sharedcli.retrieve.rank import CANDIDATES, RankedPassage, fuse, window_cosines
@@ -15,7 +16,7 @@ from sharedcli.store.fulltext import quote_term
 from sharedcli.store.records import Passage, PassageHit
 
 
-class PassageIndex(Protocol):
+class PassageIndex(LatePassages, Protocol):
     """What is read of a store."""
 
     def search_text(
@@ -28,16 +29,12 @@ class PassageIndex(Protocol):
         """Return how many passages match in each document that has any."""
         ...
 
-    def passages(self, doc_id: str) -> Sequence[Passage]:
-        """Return a document's passages in reading order."""
-        ...
-
     def passage_vectors(self, doc_ids: Iterable[str]) -> Mapping[str, NDArray[np.float16]]:
         """Return window vectors per document, [P, W * E]; [P, 0] if indexed without an encoder."""
         ...
 
 
-class QueryEncoder(Protocol):
+class QueryEncoder(PassageEncoder, Protocol):
     """What is needed of a sentence encoder."""
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float16]:
@@ -66,9 +63,12 @@ def find_passages(
     cosines = {}
     if encoder is not None and question.strip():
         query = encoder.encode([question])[0]
-        for doc_id, vectors in index.passage_vectors(doc_ids).items():
-            if vectors.size:
-                cosines[doc_id] = window_cosines(query, vectors)
+        vectors = index.passage_vectors(doc_ids)
+        for doc_id, stored in vectors.items():
+            if stored.size:
+                cosines[doc_id] = window_cosines(query, stored)
+        bare = [doc_id for doc_id in vectors if doc_id not in cosines]
+        cosines |= late_cosines(index, query, hits, bare, encoder)
     several = len(doc_ids) > 1
     wanted = doc_ids if several else dict.fromkeys([hit.doc_id for hit in hits] + list(cosines))
     passages = {doc_id: index.passages(doc_id) for doc_id in wanted}

@@ -31,6 +31,9 @@ NAMING_WEIGHT = 0.2
 WINDOW_MARGIN = 100
 """Characters before and after a window that are opened with it: what answers may straddle a cut."""
 
+ABSENT = -1.0
+"""In place of the cosine of a window that is not there, or has no vector."""
+
 CANDIDATES = 200
 """Best passages of either ranking that are fused."""
 
@@ -63,7 +66,7 @@ class RankedPassage:
 
 
 def window_cosines(query: NDArray[np.floating], vectors: NDArray[np.floating]) -> Scores:
-    """Return the cosine of each passage's windows with the query, -1 where there is no window.
+    """Return the cosine of each passage's windows with the query, ``ABSENT`` where there is none.
 
     Args:
         query: unit vector, shape [E].
@@ -80,7 +83,7 @@ def window_cosines(query: NDArray[np.floating], vectors: NDArray[np.floating]) -
         raise ValueError(f"vectors of width {width} do not hold windows of {len(query)} numbers")
     windows = vectors.reshape(passages, width // len(query), len(query)).astype(np.float32)
     cosines: Scores = windows @ query.astype(np.float32)
-    cosines[~windows.any(axis=-1)] = -1.0  # an absent window must not beat a dissimilar one
+    cosines[~windows.any(axis=-1)] = ABSENT  # an absent window must not beat a dissimilar one
     return cosines
 
 
@@ -116,14 +119,15 @@ def fuse(
 
     Args:
         hits: of the full-text search, best first.
-        cosines: per document with vectors, the cosines of each passage's windows, [P, W].
+        cosines: per document with vectors, the cosines of each passage's windows, [P, W]; a
+            passage may have none (``ABSENT``).
         passages: of every document that ``hits`` or ``cosines`` name.
         limit: passages wanted at most.
         naming: per document, how clearly the question names it; see ``naming``.
     """
     windows, cosines = (
         cosines,
-        {name: found.max(axis=1, initial=-1.0) for name, found in cosines.items()},
+        {name: found.max(axis=1, initial=ABSENT) for name, found in cosines.items()},
     )
     bm25 = {(hit.doc_id, hit.ordinal): hit.bm25 for hit in hits}
     lexical_ranks = {place: rank for rank, place in enumerate(bm25, start=1)}
@@ -133,9 +137,10 @@ def fuse(
     ranked = []
     for doc_id, ordinal in {**bm25, **dict.fromkeys(dense_ranks)}:
         place = (doc_id, ordinal)
-        cosine = float(cosines[doc_id][ordinal]) if doc_id in cosines else None
+        cosine = float(cosines[doc_id][ordinal]) if doc_id in cosines else ABSENT
+        known = cosine != ABSENT
         lexical = bm25.get(place, 0.0) / best if best > 0 else 0.0
-        mixed = lexical + COSINE_WEIGHT * max(0.0, unknown if cosine is None else cosine)
+        mixed = lexical + COSINE_WEIGHT * max(0.0, cosine if known else unknown)
         ranked.append(
             RankedPassage(
                 doc_id=doc_id,
@@ -143,8 +148,8 @@ def fuse(
                 score=(mixed / (1 + COSINE_WEIGHT) if cosines else lexical)
                 + NAMING_WEIGHT * (naming or {}).get(doc_id, 0.0),
                 bm25=bm25.get(place),
-                cosine=cosine,
-                windows=tuple(windows[doc_id][ordinal].tolist()) if doc_id in windows else (),
+                cosine=cosine if known else None,
+                windows=tuple(windows[doc_id][ordinal].tolist()) if known else (),
                 lexical_rank=lexical_ranks.get(place),
                 dense_rank=dense_ranks.get(place),
             )
@@ -166,8 +171,9 @@ def _dense_ranks(cosines: Mapping[str, Scores]) -> dict[tuple[str, int], int]:
     ]
     if not places:
         return {}
-    order = np.argsort(-np.concatenate(list(cosines.values())), kind="stable")[:CANDIDATES]
-    return {places[at]: rank for rank, at in enumerate(order.tolist(), start=1)}
+    every = np.concatenate(list(cosines.values()))
+    order = [at for at in np.argsort(-every, kind="stable")[:CANDIDATES] if every[at] != ABSENT]
+    return {places[at]: rank for rank, at in enumerate(order, start=1)}
 
 
 def _typical_cosine(bm25: Mapping[tuple[str, int], float], cosines: Mapping[str, Scores]) -> float:
@@ -176,5 +182,6 @@ def _typical_cosine(bm25: Mapping[tuple[str, int], float], cosines: Mapping[str,
     It stands in for the cosine of passages without vectors, so that a document indexed without the
     encoder is neither preferred nor buried.
     """
-    known = [float(cosines[doc_id][at]) for doc_id, at in bm25 if doc_id in cosines]
+    found = [float(cosines[doc_id][at]) for doc_id, at in bm25 if doc_id in cosines]
+    known = [cosine for cosine in found if cosine != ABSENT]
     return sum(known) / len(known) if known else 0.0

@@ -2,7 +2,8 @@
 
 Slots made by another model, adapter, tokenizer, dtype or geometry would be read without an error
 and answer nonsense; so each document names the identity that made it, by digest, and any field that
-differs is refused by name.
+differs is refused by name; but for how slots are written, which every tree says of itself, and
+whether there are vectors, since those that are missing are made when a question comes.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ RECOMPUTE = "recompute"
 """No slots are kept: those that a question opens are made from the stored tokens."""
 SLOT_FORMATS = ("bfloat16", "float16", "float32", "int8", "int4", RECOMPUTE)
 """How key and value slots can be written."""
+
+NO_ENCODER = "none"
+"""In place of an encoder: passages have no vectors."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class TreeIdentity:
     key_position: str
     adapter: str = "none"
     quantization: str = "none"
-    passage_encoder: str = "none"
+    passage_encoder: str = NO_ENCODER
     compressor: str = "hooks"
     format_version: int = TREE_FORMAT_VERSION
 
@@ -83,6 +87,15 @@ class TreeIdentity:
     def from_json(cls, text: str) -> TreeIdentity:
         """Read what ``to_json`` wrote; ``ValueError`` or ``TypeError`` if it is not that."""
         return cls(**json.loads(text))
+
+    def obstacles(self, reader: TreeIdentity) -> list[tuple[str, Any, Any]]:
+        """List what keeps ``reader`` from reading a tree of this identity, as ``differences``."""
+        harmless = {"slot_format"}
+        if NO_ENCODER in (self.passage_encoder, reader.passage_encoder):
+            harmless.add("passage_encoder")
+        if RECOMPUTE in (self.slot_format, reader.slot_format):
+            harmless.add("compressor")  # one of the two names none that made slots
+        return [one for one in self.differences(reader) if one[0] not in harmless]
 
     def differences(self, other: TreeIdentity) -> list[tuple[str, Any, Any]]:
         """List ``(field, own value, other's value)`` for all that differ, geometry by entry."""

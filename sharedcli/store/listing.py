@@ -81,13 +81,15 @@ class Listing:
         """Make sure that a document's tree may be used by ``identity``.
 
         Raises:
-            ModelMismatchError: it may not; names every field that differs, with both values.
+            ModelMismatchError: it may not; names every field in the way, with both values.
         """
         if record.identity == identity.digest:
             return
         stored = self.identity(record.id)
-        differences = stored.differences(identity)
-        named = ", ".join(f"{name} was {old!r}, is {new!r}" for name, old, new in differences)
+        obstacles = stored.obstacles(identity)
+        if not obstacles:
+            return
+        named = ", ".join(f"{name} was {old!r}, is {new!r}" for name, old, new in obstacles)
         advice = f"run `{rows.repair_command(record.source)}`"
         if stored.model != identity.model:
             advice += f", or pass `--model {shlex.quote(stored.model)}`"

@@ -341,7 +341,6 @@ def test_bytes_that_are_no_text_are_left_out(open_engine: Open, watched: Watched
     [
         ({"chunk_tokens": 128}, "geometry.chunk_tokens was 64, is 128"),
         ({"levels": "nested"}, "geometry.levels was 'per_node', is 'nested'"),
-        ({"slot_format": "int8"}, "slot_format was 'float32', is 'int8'"),
         ({"dtype": "bfloat16"}, "dtype was 'float32', is 'bfloat16'"),
     ],
 )

@@ -68,7 +68,6 @@ def refused(settings: Settings) -> str:
         ({"slots_per_node": 2}, "geometry.slots_per_node was 4, is 2"),
         ({"levels": "nested"}, "geometry.levels was 'per_node', is 'nested'"),
         ({"slot_choice": "mean"}, "geometry.slot_choice was"),
-        ({"slot_format": "float32"}, "slot_format was"),
     ],
 )
 def test_other_settings(asked: Settings, changes: dict[str, Any], name: str) -> None:
@@ -130,11 +129,6 @@ def test_another_quantization(asked: Settings, monkeypatch: pytest.MonkeyPatch) 
     assert "quantization was 'none', is 'bnb-4bit'" in refused(asked)
 
 
-def test_another_passage_encoder(asked: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Engine, "encoder", lambda _self: object())
-    assert "passage_encoder was 'none'" in refused(asked)
-
-
 def test_another_way_to_apply_the_updates(asked: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loading, "is_mergeable", lambda _model: False)
     assert "compressor was 'merged', is 'hooks'" in refused(asked)
@@ -163,8 +157,16 @@ def test_another_meaning_of_the_tensors(asked: Settings, monkeypatch: pytest.Mon
     assert f"format_version was 1, is {newer}" in refused(asked)
 
 
+def test_another_slot_format_is_read_as_it_was_written(asked: Settings) -> None:
+    answers = []
+    for form in (asked.slot_format, "float32", "recompute"):
+        with Engine(replace(asked, slot_format=form)) as engine:
+            answers.append("".join(engine.ask(QUESTION)))
+    assert answers[0] == answers[1] == answers[2]
+
+
 def test_index_makes_the_tree_anew(asked: Settings, tmp_path: Path) -> None:
-    """What ``ask`` refuses, ``index`` does not pass over as unchanged."""
+    """What was made with other settings, ``index`` does not pass over as unchanged."""
     shutil.copytree(asked.store, tmp_path / "store")
     changed = replace(asked, store=tmp_path / "store", slot_format="float32")
     with Engine(changed) as engine:

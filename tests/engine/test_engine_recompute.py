@@ -14,7 +14,6 @@ from engine_samples import BELL, LAMP, TIDE, run_index
 from sharedcli.engine.engine import Engine
 from sharedcli.engine.opening import stored_tree
 from sharedcli.engine.slots import read_context
-from sharedcli.errors import ModelMismatchError
 from sharedcli.model.compressor import Compressor
 from sharedcli.retrieve.search import ChunkFrontier
 from sharedcli.settings import Settings
@@ -84,14 +83,16 @@ def test_a_question_is_answered_and_little_is_stored(
     assert not engine.store().check().problems
 
 
-def test_a_store_with_slots_is_not_taken_for_one_without(
+def test_it_is_read_without_being_told(
     engine: Engine, settings_for: Callable[..., Settings]
 ) -> None:
-    with (
-        Engine(settings_for(slot_format="int4")) as other,
-        pytest.raises(ModelMismatchError, match="recompute"),
-    ):
-        other.ask("What did the lighthouse keeper write?")
+    answers = []
+    for form in ("recompute", "int4"):
+        with Engine(settings_for(slot_format=form, inject="always", passages=0)) as other:
+            answer = other.ask("What did the lighthouse keeper write?")
+            answers.append(("".join(answer), answer.usage.slots))
+    assert answers[0] == answers[1]
+    assert answers[0][1] > 0
 
 
 def test_it_is_exported_and_imported(engine: Engine, tmp_path: Path) -> None:

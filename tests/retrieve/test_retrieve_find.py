@@ -62,6 +62,10 @@ class Index:
     def passages(self, doc_id: str) -> Sequence[Passage]:
         return self.cut[doc_id]
 
+    def load_document(self, doc_id: str) -> Document:
+        text = "".join(TEXTS[doc_id])
+        return Document("x", "x", "text/plain", "0" * 64, text, ())
+
     def passage_vectors(self, doc_ids: Iterable[str]) -> dict[str, np.ndarray]:
         empty = np.zeros((2, 0), dtype=np.float16)
         return {doc_id: self.vectors.get(doc_id, empty) for doc_id in doc_ids}
@@ -72,6 +76,11 @@ class Encoder:
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         return np.array([[1.0, 0.0]] * len(texts), dtype=np.float16)
+
+    def encode_passages(self, texts: Sequence[str]) -> np.ndarray:
+        """One window each, the nearer to all questions the longer the text is."""
+        cosines = [min(1.0, len(text) / 50) for text in texts]
+        return np.array([[c, (1 - c * c) ** 0.5, 0, 0] for c in cosines], dtype=np.float16)
 
 
 def test_full_text_alone_finds_the_page() -> None:
@@ -105,9 +114,18 @@ def test_a_question_without_words_finds_nothing(question: str) -> None:
     assert find_passages(Index(), question, list(TEXTS), None) == []
 
 
-def test_documents_indexed_without_an_encoder_are_searched_by_text() -> None:
-    ranked = find_passages(Index(), "lighthouse", list(TEXTS), Encoder())
-    assert [(hit.doc_id, hit.passage.page) for hit in ranked] == [("ships", 2)]
+def test_vectors_that_are_missing_are_made_when_a_question_comes() -> None:
+    ranked = find_passages(Index(), "maritime guidance", ["ships"], Encoder())
+    assert [hit.passage.page for hit in ranked] == [2, 1]
+    assert ranked[0].cosine == pytest.approx(len(TEXTS["ships"][1]) / 50, abs=1e-2)
+    assert len(ranked[0].windows) == 2
+
+
+def test_documents_with_and_without_vectors_are_compared() -> None:
+    index = Index({"ships": np.array([[0, 1, 0, 0], [0.1, 0.9, 0.2, 0.9]], dtype=np.float16)})
+    ranked = find_passages(index, "lighthouse", list(TEXTS), Encoder())
+    assert {hit.doc_id for hit in ranked} == set(TEXTS)
+    assert all(hit.cosine is not None for hit in ranked)
 
 
 def test_a_real_store_is_searched(tmp_path: Path) -> None:

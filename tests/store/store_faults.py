@@ -118,8 +118,11 @@ def replace_document(path: Path) -> None:
         samples.put(store, 9, chunks=3, source="/papers/a.pdf")
 
 
-def run_in_child(work: Callable[[], None]) -> int:
-    """Run ``work`` in a forked process; return its exit status, negative for a signal."""
+def begin_in_child(work: Callable[[], None]) -> int:
+    """Run ``work`` in a forked process; return its number.
+
+    No thread may be at work in SQLite meanwhile: the child would inherit its locks for ever.
+    """
     child = os.fork()
     if child == 0:
         code = 1
@@ -128,7 +131,12 @@ def run_in_child(work: Callable[[], None]) -> int:
             code = 0
         finally:
             os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return child
+
+
+def run_in_child(work: Callable[[], None]) -> int:
+    """Run ``work`` in a forked process; return its exit status, negative for a signal."""
+    return os.waitstatus_to_exitcode(os.waitpid(begin_in_child(work), 0)[1])
 
 
 def kill_at(path: Path, at: int, work: Callable[[Path], None]) -> int:

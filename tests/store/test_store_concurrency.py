@@ -89,17 +89,15 @@ def test_readers_always_see_whole_documents(tmp_path: Path) -> None:
                 for id_ in expected.keys() & found.keys():
                     assert found[id_][2:] == expected[id_]  # type: ignore[index]
 
+    readers = [faults.begin_in_child(read) for _ in range(3)]
     codes: list[int] = []
-    readers = [
-        threading.Thread(target=lambda: codes.append(faults.run_in_child(read))) for _ in range(3)
-    ]
-    for reader in readers:
-        reader.start()
     with faults.disk_is(faults.Disk()), Store.open(path) as store:
         turn = 0
-        while any(reader.is_alive() for reader in readers) or turn < 4:
+        while len(codes) < len(readers) or turn < 4:
             samples.put(store, turn % 4, chunks=2, source="/a.pdf")
             turn += 1
+            ended = [os.waitpid(reader, os.WNOHANG) for reader in readers[len(codes) :][:1]]
+            codes += [os.waitstatus_to_exitcode(status) for child, status in ended if child]
     assert codes == [0, 0, 0]
     with Store.open(path) as store:
         assert store.check().clean

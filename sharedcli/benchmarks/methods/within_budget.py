@@ -1,9 +1,9 @@
 """SharedLLM as ``ask --passages 0`` uses it: passages are searched, the best chunks opened.
 
 ``sharedllm-indexed@N`` finds the document in a store on disk. ``sharedllm@N`` has seen nothing
-before the clock starts: it indexes the document in the slot format ``recompute``, so that passages
-are cut and embedded but no chunk is compressed, and compresses what the question opens within N
-slots.
+before the clock starts: it indexes the document with ``--slot-format recompute --embed ask``, so
+that passages are cut but none is embedded and no chunk is compressed; then it embeds the passages
+that share words with the question, and compresses what it opens within N slots.
 """
 
 from __future__ import annotations
@@ -94,7 +94,11 @@ class FreshWithinBudget(WithinBudget):
     def _found(self, sample: Sample) -> CompressedKV | None:
         with tempfile.TemporaryDirectory(prefix="sharedcli-bench-") as name:
             settings = replace(
-                self.bench.settings, store=Path(name, "store"), slot_format=RECOMPUTE, quota=None
+                self.bench.settings,
+                store=Path(name, "store"),
+                slot_format=RECOMPUTE,
+                embed="ask",
+                quota=None,
             )
             file = Path(name, "document.txt")
             file.write_text(sample.text, encoding="utf-8")

@@ -1,0 +1,100 @@
+"""Sentence vectors made when a question comes, for documents that were indexed without.
+
+Embedding every passage of a long document takes most of the time until it can be searched, and a
+question needs few of the vectors: those of passages that full text ranks high. Embedding only them
+finds what embedding all finds (``docs/concepts/retrieval.md`` has the comparison).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from itertools import chain, islice
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sharedcli.ingest.document import Document
+from sharedcli.retrieve.rank import ABSENT, Scores, window_cosines
+from sharedcli.store.records import Passage, PassageHit
+
+LATE = 32
+"""Passages that are embedded for a question at most, over all documents."""
+
+Place = tuple[str, int]
+"""Document and ordinal of a passage."""
+
+
+class LatePassages(Protocol):
+    """What is read of a store."""
+
+    def passages(self, doc_id: str) -> Sequence[Passage]:
+        """Return a document's passages in reading order."""
+        ...
+
+    def load_document(self, doc_id: str) -> Document:
+        """Return a document with its text."""
+        ...
+
+
+class PassageEncoder(Protocol):
+    """What is needed of a sentence encoder."""
+
+    def encode_passages(self, texts: Sequence[str]) -> NDArray[np.float16]:
+        """Return the window vectors of each passage, shape [P, W * E]."""
+        ...
+
+
+def late_cosines(
+    index: LatePassages,
+    query: NDArray[np.floating],
+    hits: Sequence[PassageHit],
+    doc_ids: Sequence[str],
+    encoder: PassageEncoder,
+) -> dict[str, Scores]:
+    """Return cosines of windows with the query, [P, W] per document of which any is embedded.
+
+    Embedded are the best full-text hits, and where these are fewer than ``LATE``, passages from all
+    over the documents: a question may share no word with its answer. All others are ``ABSENT``.
+
+    Args:
+        index: the store.
+        query: unit vector, shape [E].
+        hits: of the full-text search, best first.
+        doc_ids: documents without vectors.
+        encoder: embeds passages.
+    """
+    bare = set(doc_ids)
+    hit = ((one.doc_id, one.ordinal) for one in hits if one.doc_id in bare)
+    chosen = dict.fromkeys(islice(hit, LATE))
+    if len(chosen) < LATE:
+        chosen = dict.fromkeys(islice(chain(chosen, _spread(index, doc_ids)), LATE))
+    if not chosen:
+        return {}
+    vectors = encoder.encode_passages(_texts(index, chosen))
+    found: dict[str, Scores] = {}
+    for (doc_id, ordinal), row in zip(chosen, window_cosines(query, vectors), strict=True):
+        if doc_id not in found:
+            shape = (len(index.passages(doc_id)), len(row))
+            found[doc_id] = np.full(shape, ABSENT, np.float32)
+        found[doc_id][ordinal] = row
+    return found
+
+
+def _spread(index: LatePassages, doc_ids: Sequence[str]) -> list[Place]:
+    """At most ``LATE`` passages, as far from each other as they can be."""
+    every = [(doc_id, at) for doc_id in doc_ids for at in range(len(index.passages(doc_id)))]
+    step = max(1.0, len(every) / LATE)
+    return [every[int(at * step)] for at in range(min(LATE, len(every)))]
+
+
+def _texts(index: LatePassages, places: Collection[Place]) -> list[str]:
+    """The passages' texts, in the order of ``places``; one document is held at a time."""
+    texts = {}
+    for doc_id in dict.fromkeys(doc_id for doc_id, _ in places):
+        passages, text = index.passages(doc_id), index.load_document(doc_id).text
+        for place in places:
+            if place[0] == doc_id:
+                passage = passages[place[1]]
+                texts[place] = text[passage.start : passage.end]
+    return [texts[place] for place in places]
