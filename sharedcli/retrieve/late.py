@@ -54,8 +54,7 @@ def late_cosines(
 ) -> dict[str, Scores]:
     """Return cosines of windows with the query, [P, W] per document of which any is embedded.
 
-    Embedded are the best full-text hits, and where these are fewer than ``LATE``, passages from all
-    over the documents: a question may share no word with its answer. All others are ``ABSENT``.
+    Those of passages that ``late_places`` does not choose are ``ABSENT``.
 
     Args:
         index: the store.
@@ -64,11 +63,7 @@ def late_cosines(
         doc_ids: documents without vectors.
         encoder: embeds passages.
     """
-    bare = set(doc_ids)
-    hit = ((one.doc_id, one.ordinal) for one in hits if one.doc_id in bare)
-    chosen = dict.fromkeys(islice(hit, LATE))
-    if len(chosen) < LATE:
-        chosen = dict.fromkeys(islice(chain(chosen, _spread(index, doc_ids)), LATE))
+    chosen = late_places(index, hits, doc_ids)
     if not chosen:
         return {}
     vectors = encoder.encode_passages(_texts(index, chosen))
@@ -81,11 +76,23 @@ def late_cosines(
     return found
 
 
-def _spread(index: LatePassages, doc_ids: Sequence[str]) -> list[Place]:
-    """At most ``LATE`` passages, as far from each other as they can be."""
-    every = [(doc_id, at) for doc_id in doc_ids for at in range(len(index.passages(doc_id)))]
-    step = max(1.0, len(every) / LATE)
-    return [every[int(at * step)] for at in range(min(LATE, len(every)))]
+def late_places(
+    index: LatePassages, hits: Sequence[PassageHit], doc_ids: Sequence[str], count: int = LATE
+) -> list[Place]:
+    """Which passages to embed: the best full-text hits, ``count`` at most.
+
+    Where these are fewer, passages from all over the documents join them: a question may share no
+    word with its answer.
+    """
+    bare = set(doc_ids)
+    found = ((one.doc_id, one.ordinal) for one in hits if one.doc_id in bare)
+    chosen = list(islice(found, count))
+    if len(chosen) < count:
+        every = [(doc_id, at) for doc_id in doc_ids for at in range(len(index.passages(doc_id)))]
+        step = max(1.0, len(every) / count)
+        spread = (every[int(at * step)] for at in range(min(count, len(every))))
+        chosen = list(islice(dict.fromkeys(chain(chosen, spread)), count))
+    return chosen
 
 
 def _texts(index: LatePassages, places: Collection[Place]) -> list[str]:

@@ -11,6 +11,7 @@ Rankings within the right document, and over all documents at once:
 | ``default`` | both: what ``ask --doc`` cites |
 | ``cosine-W`` | both, the cosine weighted W instead of 1.5 |
 | ``rrf-K`` | both, fused by reciprocal ranks with constant K |
+| ``late-N`` | the default where N passages are embedded, when asked (``--embed ask``: 32) |
 | ``library`` | the default over all documents at once |
 | ``library-unnamed`` | that without the push for documents that the question names |
 
@@ -28,6 +29,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
+
 from sharedcli.errors import UsageError
 from sharedcli.evaluation.memory_index import MemoryIndex
 from sharedcli.evaluation.methods.contract import Context, UnfitError, Workbench
@@ -36,8 +39,16 @@ from sharedcli.evaluation.tasks.descent import frontier_scores, path_score
 from sharedcli.evaluation.tasks.pages import PageQuestion
 from sharedcli.ingest.document import Document
 from sharedcli.retrieve.find import find_passages
+from sharedcli.retrieve.late import late_places
 from sharedcli.retrieve.lexical import match_expression, query_terms
-from sharedcli.retrieve.rank import CANDIDATES, RankedPassage, best_pages, fuse, window_cosines
+from sharedcli.retrieve.rank import (
+    ABSENT,
+    CANDIDATES,
+    RankedPassage,
+    best_pages,
+    fuse,
+    window_cosines,
+)
 from sharedcli.store.fulltext import quote_term
 
 if TYPE_CHECKING:
@@ -48,7 +59,7 @@ FIRST = (1, 5, 10)
 LEXICAL = ("words", "full-text")
 WITH_VECTORS = (
     *("vectors", "words+vectors", "default", "cosine-0.5", "cosine-1", "cosine-2", "cosine-3"),
-    *("rrf-10", "rrf-60", "library-unnamed", "library"),
+    *("rrf-10", "rrf-60", "late-16", "late-32", "late-64", "library-unnamed", "library"),
 )
 DESCENTS = ("descent-passages", "descent-first-layer")
 RANKINGS = (*LEXICAL, *WITH_VECTORS, *DESCENTS)
@@ -176,6 +187,10 @@ class Retrieval(Task):
             assert self._bench.encoder is not None
             query = self._bench.encoder.encode([question.text])[0]
             cosines = {name: window_cosines(query, self._all.passage_vectors([name])[name])}
+            if way.startswith("late-"):
+                chosen = late_places(self._all, hits, [name], int(way.removeprefix("late-")))
+                left = np.setdiff1d(range(len(passages[name])), [at for _, at in chosen])
+                cosines[name][left] = ABSENT
         ranked = fuse(hits, cosines, passages, ALL)
         if way.startswith(("cosine-", "rrf-")):
             score = _reweighted(ranked, way)
