@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,6 +18,16 @@ if TYPE_CHECKING:
 
 _QUESTION_CHARS = 100_000
 
+File = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--file",
+        "-f",
+        metavar="PATH",
+        help="Ask about this file or folder as it is, and keep nothing; may be repeated.",
+    ),
+]
+
 
 @takes(ANSWER, PLACES, CACHE, MODEL, GEOMETRY, OUTPUT)
 def ask(
@@ -28,6 +39,7 @@ def ask(
         list[str] | None,
         typer.Option("--doc", "-d", help="Id, path, title or glob; may be repeated."),
     ] = None,
+    file: File = None,
     questions: Annotated[
         str | None,
         typer.Option(
@@ -38,14 +50,23 @@ def ask(
     ] = None,
 ) -> None:
     """Ask about the indexed documents. The answer streams to stdout, its sources to stderr."""
-    if questions is not None:
-        if question is not None:
-            raise UsageError("give a question or --questions, not both")
-        from sharedcli.cli.questions import answer_all
+    if questions is not None and question is not None:
+        raise UsageError("give a question or --questions, not both")
+    if file and "-" in file and "-" in (question, questions):
+        raise UsageError("standard input is either the file or the question, not both")
+    if questions is None:
+        question = _typed(session, question)
+    with documents(session, file or []):
+        if question is None:
+            from sharedcli.cli.questions import answer_all
 
-        if code := answer_all(session, questions, doc or []):
-            raise typer.Exit(code)
-        return
+            if code := answer_all(session, str(questions), doc or []):
+                raise typer.Exit(code)
+        elif not answered(session, question, doc or []).found:
+            raise typer.Exit(NotInDocumentsError.exit_code)
+
+
+def _typed(session: Session, question: str | None) -> str:
     if question is None:
         raise UsageError('there is no question; ask like: sharedcli ask "What is ...?"')
     if question == "-":
@@ -54,8 +75,16 @@ def ask(
         question = sys.stdin.read(_QUESTION_CHARS)
     if not question.strip():
         raise UsageError('the question is empty; ask like: sharedcli ask "What is ...?"')
-    if not answered(session, question, doc or []).found:
-        raise typer.Exit(NotInDocumentsError.exit_code)
+    return question
+
+
+def documents(session: Session, files: list[str]) -> AbstractContextManager[None]:
+    """Let questions be about the store's documents, or about ``files``, which are read now."""
+    if not files:
+        return nullcontext()
+    from sharedcli.cli.unkept import about
+
+    return about(session, files)
 
 
 def answered(session: Session, question: str, documents: list[str]) -> Answer:

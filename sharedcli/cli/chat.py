@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sharedcli.cli import payloads
-from sharedcli.cli.ask import stream_answer
+from sharedcli.cli.ask import File, documents, stream_answer
 from sharedcli.cli.flags import ANSWER, CACHE, GEOMETRY, MODEL, OUTPUT, PLACES, takes
 from sharedcli.cli.session import Session
 from sharedcli.cli.wording import plural
@@ -42,9 +42,13 @@ def chat(
         list[str] | None,
         typer.Option("--doc", "-d", help="Id, path, title or glob; may be repeated."),
     ] = None,
+    file: File = None,
 ) -> None:
     """Ask one question after the other. Type /help for commands, /quit to leave."""
-    Chat(session, doc or []).run()
+    if file and "-" in file:
+        raise UsageError("chat reads questions from standard input; give --file a path")
+    with documents(session, file or []):
+        Chat(session, doc or []).run()
 
 
 class Chat:
