@@ -56,13 +56,13 @@ def ask(
         raise UsageError("standard input is either the file or the question, not both")
     if questions is None:
         question = _typed(session, question)
-    with documents(session, file or []):
+    with documents(session, file or []) as begun:
         if question is None:
             from sharedcli.cli.questions import answer_all
 
             if code := answer_all(session, str(questions), doc or []):
                 raise typer.Exit(code)
-        elif not answered(session, question, doc or []).found:
+        elif not answered(session, question, doc or [], begun).found:
             raise typer.Exit(NotInDocumentsError.exit_code)
 
 
@@ -78,8 +78,11 @@ def _typed(session: Session, question: str | None) -> str:
     return question
 
 
-def documents(session: Session, files: list[str]) -> AbstractContextManager[None]:
-    """Let questions be about the store's documents, or about ``files``, which are read now."""
+def documents(session: Session, files: list[str]) -> AbstractContextManager[float | None]:
+    """Let questions be about the store's documents, or about ``files``, which are read now.
+
+    Gives the time (monotonic) at which reading began.
+    """
     if not files:
         return nullcontext()
     from sharedcli.cli.unkept import about
@@ -87,11 +90,16 @@ def documents(session: Session, files: list[str]) -> AbstractContextManager[None
     return about(session, files)
 
 
-def answered(session: Session, question: str, documents: list[str]) -> Answer:
-    """Answer one question on the session's streams, and return the answer."""
+def answered(
+    session: Session, question: str, documents: list[str], begun: float | None = None
+) -> Answer:
+    """Answer one question on the session's streams, and return the answer.
+
+    ``begun``: when its documents began to be read, if that was for this question.
+    """
     with session.activity as activity:
         activity.update("loading the model")
-        answer = session.engine.ask(question, documents)
+        answer = session.engine.ask(question, documents, begun=begun)
         if not session.json:
             activity.update("reading the evidence")
             _stream(session, answer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,15 +15,17 @@ from sharedcli.ingest.discover import STDIN
 
 
 @contextmanager
-def about(session: Session, files: Sequence[str]) -> Iterator[None]:
+def about(session: Session, files: Sequence[str]) -> Iterator[float]:
     """Let the session's questions be about ``files`` alone; the user's store is not touched.
 
-    The session's engine must not have been used before, and cannot be afterwards.
+    The session's engine must not have been used before, and cannot be afterwards. Gives the time
+    (monotonic) at which reading began.
 
     Raises:
         DocumentError: none of them could be read; the message is about the first.
         UsageError: there is nothing to read.
     """
+    begun = time.monotonic()
     with TemporaryDirectory(prefix="sharedcli-") as folder:
         session.settings = replace(
             session.settings,
@@ -33,7 +36,7 @@ def about(session: Session, files: Sequence[str]) -> Iterator[None]:
         )
         try:
             _read(session, files)
-            yield
+            yield begun
         finally:
             session.engine.close()
 

@@ -246,14 +246,17 @@ class Engine:
         documents: Sequence[str] = (),
         *,
         history: Sequence[tuple[str, str]] = (),
+        begun: float | None = None,
     ) -> Answer:
         """Ask about the selected documents, or all; the answer's text comes while iterating.
+
+        ``begun`` (monotonic) is when work for this question began, if before this call.
 
         Raises:
             NoStoreError: nothing is indexed, or no document matches.
             ModelMismatchError: a document was indexed by another model or geometry.
         """
-        started = time.monotonic()
+        started = time.monotonic() if begun is None else begun
         records = self.documents(documents)
         if not records:
             raise NoStoreError(

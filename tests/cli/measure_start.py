@@ -39,9 +39,9 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("question")
     parser.add_argument("--runs", type=int, default=6)
-    parser.add_argument("options", nargs="*")
-    chosen = parser.parse_args()
-    runs = [asked([chosen.question, *chosen.options]) for _ in range(chosen.runs)]
+    chosen, options = parser.parse_known_args()
+    given = [option for option in options if option != "--"]
+    runs = [asked([chosen.question, *given]) for _ in range(chosen.runs)]
     for name, seconds in zip(MARKS, zip(*runs, strict=True), strict=True):
         middle = statistics.median(seconds)
         print(f"{name}: {middle:.2f} s ({min(seconds):.2f} to {max(seconds):.2f})")
