@@ -21,7 +21,6 @@ import torch
 from numpy.typing import NDArray
 
 from sharedcli.model.devices import guard_memory
-from sharedcli.retrieve.embedding import PASSAGE_SIZE
 from sharedcli.store.identity import RECOMPUTE
 from sharedcli.store.quantize import Encoded, encode
 from sharedcli.store.spans import ChunkTokens
@@ -60,7 +59,7 @@ def write_document(
     """Put a document's passages and chunks into ``writer``; yield the tokens done, first 0."""
     chosen = list(batches(tree))
     tokens = torch.from_numpy(cut.token_ids.astype(np.int64))
-    vectors = _no_vectors(cut) if encoder else None
+    vectors = _no_vectors(cut, encoder) if encoder else None
     encoding = [] if encoder is None or vectors is None else _encoding(cut, encoder, vectors)
     compressing = (
         partial(_compressed, compressor, tokens, tree, chunks, writer.slot_format)
@@ -83,13 +82,13 @@ def _tokens(cut: CutDocument, root: Node) -> ChunkTokens:
     return ChunkTokens(root.start, cut.token_ids[span], cut.char_spans[span])
 
 
-def _no_vectors(cut: CutDocument) -> NDArray[np.float16]:
+def _no_vectors(cut: CutDocument, encoder: SentenceEncoder) -> NDArray[np.float16]:
     """Room for the vectors of all passages.
 
     One array from the beginning: what is kept of each task, put down between its large temporary
     tensors, would keep the allocator from ever giving those back.
     """
-    return np.zeros((len(cut.passages), PASSAGE_SIZE), np.float16)
+    return np.zeros((len(cut.passages), encoder.passage_size), np.float16)
 
 
 def _encoding(

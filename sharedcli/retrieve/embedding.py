@@ -40,9 +40,6 @@ if TYPE_CHECKING:
 VECTOR_SIZE = 384
 """Numbers in one vector, E."""
 
-PASSAGE_SIZE = WINDOWS * VECTOR_SIZE
-"""Numbers in the vectors of a passage's windows."""
-
 MAX_TOKENS = 256
 """Word pieces that are read of a text; the model was made for no more."""
 
@@ -64,6 +61,9 @@ class SentenceEncoder:
         tokenizer: truncation to ``MAX_TOKENS`` is switched on here.
         device: where it computes.
     """
+
+    passage_size = WINDOWS * VECTOR_SIZE
+    """Numbers in the vectors of a passage's windows."""
 
     def __init__(self, model: BertModel, tokenizer: Tokenizer, device: torch.device) -> None:
         self._model = model
@@ -110,7 +110,7 @@ class SentenceEncoder:
         if places:
             rows, columns = zip(*places, strict=True)
             vectors[list(rows), list(columns)] = self.encode(windows, on_progress)
-        return vectors.reshape(len(texts), PASSAGE_SIZE)
+        return vectors.reshape(len(texts), self.passage_size)
 
     @torch.inference_mode()
     def _pooled(self, ids: list[list[int]]) -> NDArray[np.float16]:

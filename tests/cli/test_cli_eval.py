@@ -35,6 +35,8 @@ def _records(folder: Path) -> list[Any]:
 class _Words:
     """A sentence encoder that knows words only: hashed, stop words left out."""
 
+    passage_size = WINDOWS * SIZE
+
     def encode(self, texts: Sequence[str]) -> Any:
         found = np.zeros((len(texts), SIZE))
         for row, text in enumerate(texts):

@@ -12,7 +12,7 @@ from engine_samples import run_index
 
 from sharedcli.engine import remembered
 from sharedcli.engine.engine import Engine
-from sharedcli.retrieve.embedding import PASSAGE_SIZE, VECTOR_SIZE
+from sharedcli.retrieve.embedding import VECTOR_SIZE
 from sharedcli.settings import Settings
 from sharedcli.store.identity import NO_ENCODER
 
@@ -23,6 +23,8 @@ TEXT = "The lamp burned colza oil. The bell was rung by hand. The tide was high 
 class Encoder:
     """Every text points the same way; counts what it reads."""
 
+    passage_size = 2 * VECTOR_SIZE
+
     def __init__(self) -> None:
         self.passages = 0
 
@@ -31,7 +33,7 @@ class Encoder:
 
     def encode_passages(self, texts: Sequence[str]) -> np.ndarray:
         self.passages += len(texts)
-        vectors = np.zeros((len(texts), PASSAGE_SIZE), np.float16)
+        vectors = np.zeros((len(texts), self.passage_size), np.float16)
         vectors[:, 0] = 1
         return vectors
 
