@@ -1,4 +1,4 @@
-"""Attention in bfloat16 on CPUs without matrix units (AMX): blocks of queries, batched products.
+"""Attention in bfloat16 on x86 CPUs without matrix units: blocks of queries, batched products.
 
 There torch's own kernel multiplies by MKL, which converts bfloat16 to float32 first and, on
 processors that are not Intel's, does without AVX-512; a batched product goes to oneDNN, which uses
@@ -14,17 +14,18 @@ reads key/value head h // (H / K).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sharedcli.model.devices import cpu_has_bfloat16
-
 ROWS = 128
-"""Queries of a block: their scores stay in the processor's cache."""
+"""Queries of a block at most."""
+_FEW_ROWS = 16
+_SCORES = 1 << 22
+"""Scores of a block, unless it has few rows: they stay in the processor's cache."""
 
 
 def is_served(query: Tensor) -> bool:
@@ -39,8 +40,11 @@ def is_served(query: Tensor) -> bool:
 
 @cache
 def _is_faster() -> bool:
-    has_matrix_units: Callable[[], bool] = getattr(torch.cpu, "_is_amx_tile_supported", bool)
-    return torch.backends.mkldnn.is_available() and cpu_has_bfloat16() and not has_matrix_units()
+    multiplies_bfloat16, has_matrix_units = (
+        getattr(torch.cpu, name, bool)()
+        for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    )
+    return torch.backends.mkldnn.is_available() and multiplies_bfloat16 and not has_matrix_units
 
 
 def causal(
@@ -111,7 +115,7 @@ def _in_blocks(  # noqa: PLR0917 - the parts of attention
     nothing = query.new_zeros(1, 1, 1)
     made = query.new_empty(batch, length, heads, size)
     later = query.new_full((ROWS, ROWS), float("-inf")).triu_(1)
-    for start, end in _blocks(length):
+    for start, end in _blocks(length, _SCORES // (batch * heads * keys.shape[2])):
         seen = keys.shape[2] if before is None else before + end
         # heads that share keys are rows of one product
         asked = query[:, :, start:end].reshape(batch * groups, -1, size)
@@ -128,9 +132,10 @@ def _in_blocks(  # noqa: PLR0917 - the parts of attention
     return made.transpose(1, 2)
 
 
-def _blocks(length: int) -> Iterator[tuple[int, int]]:
-    for start in range(0, length, ROWS):
-        yield start, min(start + ROWS, length)
+def _blocks(length: int, wanted: int) -> Iterator[tuple[int, int]]:
+    rows = max(_FEW_ROWS, min(ROWS, wanted))
+    for start in range(0, length, rows):
+        yield start, min(start + rows, length)
 
 
 def _apply(scores: Tensor, mask: Tensor) -> None:

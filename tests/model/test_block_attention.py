@@ -67,6 +67,14 @@ def test_masked(served: bool, length: int, by_query: bool, added: bool) -> None:
     assert_close(masked(query, keys, values, mask), exact(query, keys, values, seen))
 
 
+def test_many_keys_make_small_blocks(served: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(block_attention, "_SCORES", 1)
+    query, keys, values = sample(35, 40)
+    seen = torch.ones(35, 40, dtype=torch.bool).tril(5)
+    assert_close(causal(query, keys, values, before=5), exact(query, keys, values, seen))
+    assert_close(masked(query, keys, values, seen), exact(query, keys, values, seen))
+
+
 def test_a_mask_of_two_dimensions_and_none(served: bool) -> None:
     query, keys, values = sample(ROWS + 2, 40)
     seen = torch.ones(ROWS + 2, 40, dtype=torch.bool).tril(3)
