@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from sharedcli.cli.session import Session
+from sharedcli.engine.unkept import unkept
 from sharedcli.errors import DocumentError, UsageError
 from sharedcli.ingest.discover import STDIN
 
@@ -27,13 +27,7 @@ def about(session: Session, files: Sequence[str]) -> Iterator[float]:
     """
     begun = time.monotonic()
     with TemporaryDirectory(prefix="sharedcli-") as folder:
-        session.settings = replace(
-            session.settings,
-            store=Path(folder, "store"),
-            slot_format="recompute",
-            embed="ask",
-            quota=None,
-        )
+        session.settings = unkept(session.settings, Path(folder, "store"))
         try:
             _read(session, files)
             yield begun

@@ -115,7 +115,7 @@ def _in_blocks(  # noqa: PLR0917 - the parts of attention
     nothing = query.new_zeros(1, 1, 1)
     made = query.new_empty(batch, length, heads, size)
     later = query.new_full((ROWS, ROWS), float("-inf")).triu_(1)
-    for start, end in _blocks(length, _SCORES // (batch * heads * keys.shape[2])):
+    for start, end in _blocks(length, _SCORES // max(1, batch * heads * keys.shape[2])):
         seen = keys.shape[2] if before is None else before + end
         # heads that share keys are rows of one product
         asked = query[:, :, start:end].reshape(batch * groups, -1, size)

@@ -110,6 +110,11 @@ def test_sdpa_and_eager_agree(architecture: str, form: Any, bias: bool, padded: 
 def test_blocks_and_the_stock_kernel_agree(
     form: Any, bias: bool, padded: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    calls: list[int] = []
+    real = block_attention._in_blocks
+    monkeypatch.setattr(
+        block_attention, "_in_blocks", lambda *a, **o: (calls.append(1), real(*a, **o))[1]
+    )
     base = small_base(dtype=torch.bfloat16)
     tokens = torch.stack([ids(9), ids(9, 1)])
     logits = []
@@ -118,7 +123,9 @@ def test_blocks_and_the_stock_kernel_agree(
         mask = PADDED if padded else None
         for blocks in (True, False):
             monkeypatch.setattr(block_attention, "_is_faster", lambda blocks=blocks: blocks)
+            calls.clear()
             logits.append(model(tokens, model.prepare(slots), attention_mask=mask).float())
+            assert bool(calls) == blocks
     seen = PADDED.bool() if padded else slice(None)
     assert greatest(logits[0][seen], logits[1][seen]) < 0.05 * logits[1].abs().max()
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import tempfile
 from abc import abstractmethod
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -30,9 +29,9 @@ from sharedcli.benchmarks.work import Work
 from sharedcli.engine.opening import open_frontiers
 from sharedcli.engine.slots import read_context
 from sharedcli.engine.threads import worker_count
+from sharedcli.engine.unkept import unkept
 from sharedcli.model.compressed import CompressedKV
 from sharedcli.retrieve.find import find_passages
-from sharedcli.store.identity import RECOMPUTE
 from sharedcli.store.store import Store
 
 
@@ -93,13 +92,7 @@ class FreshWithinBudget(WithinBudget):
 
     def _found(self, sample: Sample) -> CompressedKV | None:
         with tempfile.TemporaryDirectory(prefix="sharedcli-bench-") as name:
-            settings = replace(
-                self.bench.settings,
-                store=Path(name, "store"),
-                slot_format=RECOMPUTE,
-                embed="ask",
-                quota=None,
-            )
+            settings = unkept(self.bench.settings, Path(name, "store"))
             file = Path(name, "document.txt")
             file.write_text(sample.text, encoding="utf-8")
             with BenchEngine(settings, self.bench.model, self._encoder) as engine:
