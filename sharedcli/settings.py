@@ -65,6 +65,7 @@ _NUMBERS: dict[str, tuple[type[int] | type[float], Callable[[float], bool], str]
     "slots_per_node": (int, lambda n: n >= 1, "a whole number, 1 or more"),
     "lead_tokens": (int, lambda n: n >= 0, "a whole number of tokens, 0 or more"),
     "stored_depth": (int, lambda n: 0 <= n <= 10, "a whole number from 0 to 10"),
+    "strip_chunks": (int, lambda n: n >= 1, "a whole number of chunks, 1 or more"),
 }
 _SIZE = re.compile(r"(\d{1,18}(?:\.\d{1,9})?)\s*([kmgt]i?b?|b?)")
 _UNITS = {
@@ -132,8 +133,8 @@ class Settings:
             "recompute" stores none and makes those that a question opens.
         embed: "index" (sentence vectors of all passages are stored) or "ask" (none are; the best
             passages by full text are embedded when a question comes).
-        chunk_tokens, depth, slots_per_node, levels, slot_choice, lead_tokens, stored_depth: the
-            tree's geometry; None is the adapter's.
+        chunk_tokens, depth, slots_per_node, levels, slot_choice, lead_tokens, stored_depth,
+            strip_chunks: the tree's geometry; None is the adapter's.
         quota: bytes that the store may take; None for no limit.
         color: "auto", "always" or "never".
         origins: where each value came from, by name; what is not in it is a default.
@@ -167,6 +168,7 @@ class Settings:
     slot_choice: str | None = None
     lead_tokens: int | None = None
     stored_depth: int | None = None
+    strip_chunks: int | None = None
     quota: int | None = None
     color: str = "auto"
     origins: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)

@@ -11,12 +11,13 @@ the speed of a plain matrix product, or its bytes at the speed of a plain copy, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sharedcli.measuring.ceiling import Ceiling
 from sharedcli.tree.context_tree import ContextTree, Node
+from sharedcli.tree.strips import Strip
 
 if TYPE_CHECKING:
     from sharedcli.measuring.parameters import Parameters
@@ -75,31 +76,53 @@ def total(parts: Iterable[Work]) -> Work:
     return sum(parts, Work())
 
 
-def sequence_lengths(tree: ContextTree, nodes: Sequence[Node]) -> list[int]:
-    """Tokens of the sequences that the compressor reads for ``nodes``: prefixes come for free."""
+@dataclass(frozen=True)
+class ReadSequence:
+    """What the compressor reads at once: tokens, and pairs of a token and one that it sees."""
+
+    tokens: int
+    pairs: int
+
+
+def node_sequences(tree: ContextTree, nodes: Iterable[Node]) -> list[ReadSequence]:
+    """What is read for ``nodes`` one by one: prefixes come for free."""
     longest: dict[int, int] = {}
     for node in nodes:
         start = tree.sequence_start(node)
         longest[start] = max(longest.get(start, 0), node.end - start)
-    return list(longest.values())
+    return [ReadSequence(length, _causal(length)) for length in longest.values()]
 
 
-def compress(
-    counts: Parameters, value: int, tree: ContextTree, lengths: Sequence[int], layers: int
-) -> Work:
+def strip_sequences(tree: ContextTree) -> list[ReadSequence]:
+    """What is read for all chunks, strip by strip."""
+    found = []
+    for chunks in tree.strips(range(tree.chunks)):
+        strip = Strip.of(tree, chunks)
+        pairs = sum(
+            (end - begin) * (begin - first + bool(first)) + _causal(end - begin)
+            for first, begin, end in strip.views()
+        )
+        found.append(ReadSequence(strip.tokens, pairs))
+    return found
+
+
+def _causal(tokens: int) -> int:
+    return tokens * (tokens + 1) // 2
+
+
+def compress(counts: Parameters, value: int, read: Iterable[ReadSequence], layers: int) -> Work:
     """Reading sequences with the lowest ``layers`` layers, in passes of 4,096 tokens.
 
     Args:
         counts: the base's.
         value: bytes of one value.
-        tree: only its geometry counts; a nested tree is read chunk by chunk whatever is wanted.
-        lengths: of the sequences; see ``sequence_lengths``.
+        read: the sequences.
         layers: how far they are read.
     """
-    tokens = sum(lengths)
+    sequences = list(read)
+    tokens, pairs = sum(one.tokens for one in sequences), sum(one.pairs for one in sequences)
     share = layers / max(1, counts.injected)
     weights = counts.layer * layers + counts.compressor_update * share
-    pairs = sum(length * (length + 1) / 2 for length in lengths)
     passes = -(-tokens // 4096)
     return Work(
         2 * tokens * weights + 4 * counts.hidden * layers * pairs,

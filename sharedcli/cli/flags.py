@@ -106,6 +106,7 @@ GEOMETRY = (
     Flag("slot_choice", str, ("--slot-choice",), "first, last, mean or pooled.", _TREE),
     Flag("lead_tokens", int, ("--lead-tokens",), "Tokens read before each chunk.", _TREE),
     Flag("stored_depth", int, ("--stored-depth",), "Deepest level stored; 0: all.", _TREE),
+    Flag("strip_chunks", int, ("--strip-chunks",), "Chunks read in one pass.", _TREE),
     Flag(
         "slot_format",
         str,

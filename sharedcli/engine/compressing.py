@@ -116,9 +116,16 @@ def batches(tree: ContextTree) -> Iterator[list[int]]:
     The same for any number of threads: how many rows a product has may change its last bits, and
     the same document should give the same bytes.
     """
-    size = max(1, BATCH_TOKENS // tree.geometry.read_tokens)
-    for first in range(0, tree.chunks, size):
-        yield list(range(first, min(first + size, tree.chunks)))
+    batch: list[int] = []
+    tokens = 0
+    for strip in tree.strips(range(tree.chunks)):
+        more = tree.geometry.lead_tokens + len(strip) * tree.geometry.chunk_tokens
+        if batch and tokens + more > BATCH_TOKENS:
+            yield batch
+            batch, tokens = [], 0
+        batch += strip
+        tokens += more
+    yield batch
 
 
 def _compressed(

@@ -18,7 +18,7 @@ from sharedcli.model.adapter import Adapter, AdapterConfig, load_adapter
 from sharedcli.model.base import Base, load_base
 from sharedcli.model.compressor import Compressor
 from sharedcli.model.merged import MergedLayers, is_mergeable
-from sharedcli.model.sharedllm import SharedLLM
+from sharedcli.model.sharedllm import SharedLLM, seen_at_once
 from sharedcli.paths import home_path
 from sharedcli.settings import Settings
 from sharedcli.store.identity import RECOMPUTE, TreeIdentity
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 NO_ADAPTER = "none"
 GEOMETRY = tuple(item.name for item in fields(TreeGeometry))
 """Settings that change the adapter's geometry."""
+STRIP_CHUNKS = 8
+"""Read in one pass: with a lead of half a chunk, 1.06 tokens for each token of the document."""
 KEYS_STORED = "unrotated"
 """Stored keys carry no position; they are rotated to their places when injected."""
 
@@ -89,10 +91,19 @@ class LoadedModel:
         if "depth" in given and "stored_depth" not in given:
             given["stored_depth"] = old.stored_depth if old.stored_depth <= given["depth"] else 0
         geometry = replace(old, **given)
+        if given.get("strip_chunks", 1) > 1 and not self.merges:
+            raise UsageError("this model's chunks are read one by one; leave --strip-chunks out")
+        if "strip_chunks" not in given:
+            geometry = replace(geometry, strip_chunks=self._strip_chunks(geometry))
         if geometry.slot_choice == "pooled" and self.shared.adapter.pool_query is None:
             raise UsageError(
                 "there is no adapter that has learned to pool slots (--slot-choice pooled); use "
                 "first, last or mean, or train an adapter with it"
+            )
+        if geometry.strip_chunks > 1 and geometry.strip_tokens > self.base.window:
+            raise UsageError(
+                f"strips of {geometry.strip_chunks} chunks are {geometry.strip_tokens} tokens long "
+                f"and exceed the model's window of {self.base.window}; use a smaller --strip-chunks"
             )
         if (read := geometry.read_tokens) > self.base.window:
             lead = f" and {geometry.lead_tokens} before them" if geometry.lead_tokens else ""
@@ -102,6 +113,14 @@ class LoadedModel:
                 f"{geometry.chunk_tokens + self.base.window - read} or less"
             )
         return geometry
+
+    def _strip_chunks(self, geometry: TreeGeometry) -> int:
+        """As many as are worth it and may be read at once."""
+        if not self.merges or geometry.levels == "per_node" or not geometry.lead_tokens:
+            return 1
+        seen = seen_at_once(self.base.model, self.shared.injected_layers) or self.base.window
+        room = min(seen, self.base.window) - geometry.lead_tokens
+        return max(1, min(STRIP_CHUNKS, room // geometry.chunk_tokens))
 
     def tree_identity(self, settings: Settings, encoder: str) -> TreeIdentity:
         """Who trees are made by under ``settings``; ``encoder`` names the passage vectors."""

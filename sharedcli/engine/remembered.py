@@ -46,6 +46,7 @@ _SETTINGS = (
     "slot_choice",
     "lead_tokens",
     "stored_depth",
+    "strip_chunks",
 )
 _GPUS = ("/dev/nvidiactl", "/dev/kfd")
 _COMMIT_DIGITS = 40

@@ -88,15 +88,18 @@ def _read(
     levels = sorted({stored_level(tree, node) for node in nodes})
     names = [f"level{level}.{kind}" for level in levels for kind in ("keys", "values")]
     tensors = store.read_chunk(doc_id, nodes[0].chunk, names, dtype)
-    return {node: _node(tree, node, tensors) for node in nodes}
+    return {
+        node: node_slots(tree, node, tensors[f"level{level}.keys"], tensors[f"level{level}.values"])
+        for node in nodes
+        for level in [stored_level(tree, node)]
+    }
 
 
-def _node(tree: ContextTree, node: Node, tensors: Mapping[str, Tensor]) -> NodeSlots:
-    level = stored_level(tree, node)
+def node_slots(tree: ContextTree, node: Node, keys: Tensor, values: Tensor) -> NodeSlots:
+    """A stored node's slots, from those [M, K, S, D] of its ``stored_level`` in its chunk."""
     groups = stored_groups(tree, node)
     first, last = groups[0][0], groups[-1][1]
-    keys = tensors[f"level{level}.keys"][:, :, first:last]
-    values = tensors[f"level{level}.values"][:, :, first:last]
+    keys, values = keys[:, :, first:last], values[:, :, first:last]
     if len(groups) < last - first:
         inside = [(a - first, b - first) for a, b in groups]
         keys, values = derive_slots(keys, values, inside, tree.geometry.slot_choice)

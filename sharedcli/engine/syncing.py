@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Literal
 
-from sharedcli.errors import DocumentError
+from sharedcli.errors import CorruptionError, DocumentError
 from sharedcli.ingest.discover import STDIN, FoundFile
 from sharedcli.ingest.files import content_sha256
 from sharedcli.ingest.presence import is_gone, lies_in
@@ -109,7 +109,13 @@ class Comparison:
 
     def _is_ours(self, record: DocumentRecord) -> bool:
         identity = self._identity()
-        return identity is None or record.identity == identity.digest
+        if identity is None or record.identity == identity.digest:
+            return True
+        assert self._store is not None
+        try:
+            return self._store.identity(record.id).serves(identity)
+        except CorruptionError:
+            return False
 
     def _same_time(self, known: DocumentRecord, found: FoundFile) -> bool:
         return (known.file_size, known.mtime_ns) == (found.size, found.mtime_ns)

@@ -26,6 +26,7 @@ from sharedcli.model.merged import MergedLayers
 from sharedcli.model.sharedllm import Encoded, SharedLLM
 from sharedcli.model.slots import choose_slots, derive_slots, kept_offsets
 from sharedcli.tree.context_tree import ContextTree, Node
+from sharedcli.tree.strips import Strip
 from sharedcli.tree.windows import inner_groups, leaf_windows, level_groups
 
 Frontier = tuple[Node, ...]
@@ -175,50 +176,61 @@ class Compressor:
     def compress_stored(
         self, tokens: Tensor, tree: ContextTree, chunks: Sequence[int]
     ) -> list[ChunkSlots]:
-        """Return what the store keeps of several chunks of the document ``tokens`` [T]."""
+        """Return what the store keeps of several chunks of the document ``tokens`` [T].
+
+        Neighbours among them are read in one pass, as far as they are of one strip.
+        """
         if tree.geometry.levels == "per_node":
             return [_by_level(nodes) for nodes in self.compress_chunks(tokens, tree, chunks)]
-        by_length: dict[tuple[int, int], list[int]] = defaultdict(list)
-        for chunk in chunks:
-            root = tree.root(chunk)
-            by_length[root.start - tree.sequence_start(root), root.tokens].append(chunk)
+        alike: dict[Strip, list[Sequence[int]]] = defaultdict(list)
+        for several in tree.strips(chunks):
+            alike[Strip.of(tree, several)].append(several)
         found: dict[int, ChunkSlots] = {}
-        for lengths, same in by_length.items():
-            step = max(1, self.batch_tokens // sum(lengths))
+        for strip, same in alike.items():
+            step = max(1, self.batch_tokens // strip.tokens)
             for first in range(0, len(same), step):
-                batch = same[first : first + step]
-                found.update(zip(batch, self._nested(tokens, tree, batch), strict=True))
+                found.update(self._nested(tokens, tree, same[first : first + step]))
         return [found[chunk] for chunk in chunks]
 
     def _nested(
-        self, tokens: Tensor, tree: ContextTree, chunks: Sequence[int]
-    ) -> Iterator[ChunkSlots]:
-        """Chunks of equal length, so that their nodes and windows lie at the same places."""
-        roots = [tree.root(chunk) for chunk in chunks]
-        start, choice = tree.sequence_start(roots[0]), tree.geometry.slot_choice
-        lead = roots[0].start - start
-        stored = tree.geometry.deepest_stored
-        nodes = tree.level(chunks[0], stored)
-        ends = [node.end - start - 1 for node in tree.stored_nodes(chunks[0])]
-        batch = torch.stack([tokens[root.start - lead : root.end] for root in roots])
+        self, tokens: Tensor, tree: ContextTree, strips: Sequence[Sequence[int]]
+    ) -> Iterator[tuple[int, ChunkSlots]]:
+        """Strips of equal lengths, so that their nodes and windows lie at the same places."""
+        roots, choice = [tree.root(chunk) for chunk in strips[0]], tree.geometry.slot_choice
+        start, stored = tree.sequence_start(roots[0]), tree.geometry.deepest_stored
+        firsts = [tree.sequence_start(tree.root(chunks[0])) for chunks in strips]
+        whole = Strip.of(tree, strips[0])
+        batch = torch.stack([tokens[first : first + whole.tokens] for first in firsts])
+        strip = whole if len(roots) > 1 else None
+        nodes = [node for root in roots for node in tree.level(root.chunk, stored)]
         if self.merged is not None and choice in ("first", "last"):
             kept = torch.cat([kept_offsets(tree, node) for node in nodes]) - start
-            encoded = self.merged.encode(batch, kept.to(self.model.device))
+            encoded = self.merged.encode(batch, kept.to(self.model.device), strip)
             keys, values = encoded.keys, encoded.values
         else:
-            encoded = self._encode(batch)
+            encoded = self._encode(batch, strip=strip)
             query = self.model.adapter.pool_query
-            windows = [(a - start, b - start) for a, b in leaf_windows(tree, roots[0])]
+            leaves = [window for root in roots for window in leaf_windows(tree, root)]
+            windows = [(a - start, b - start) for a, b in leaves]
             keys, values, _ = choose_slots(encoded.keys, encoded.values, windows, choice, query)
             if stored < tree.geometry.depth:
                 keys, values = derive_slots(keys, values, level_groups(tree, nodes), choice)
-        for row in range(len(chunks)):
-            slots = {stored: (keys[:, row], values[:, row])}
-            yield ChunkSlots(slots, encoded.states[row, ends])
+        first = 0
+        for place, root in enumerate(roots):
+            last = first + sum(map(tree.slots, tree.level(root.chunk, stored)))
+            ends = [node.end - start - 1 for node in tree.stored_nodes(root.chunk)]
+            for row, one in enumerate(strips):
+                slots = {stored: (keys[:, row, :, first:last], values[:, row, :, first:last])}
+                yield one[place], ChunkSlots(slots, encoded.states[row, ends])
+            first = last
 
-    def _encode(self, batch: Tensor, layers: int | None = None) -> Encoded:
+    def _encode(
+        self, batch: Tensor, layers: int | None = None, strip: Strip | None = None
+    ) -> Encoded:
         if self.merged is not None and layers is None:
-            return self.merged.encode(batch)
+            return self.merged.encode(batch, strip=strip)
+        if strip is not None:
+            raise ValueError("only merged layers read chunks in strips")
         return self.model.encode(batch, layers)
 
     def _slots(

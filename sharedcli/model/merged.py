@@ -21,20 +21,28 @@ size, E hidden size, S kept tokens, M layers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sharedcli.model.block_attention import causal
+from sharedcli.model.block_attention import causal, masked
 from sharedcli.model.lora import FullRank, LowRank
 from sharedcli.model.products import Product, joined_bias
 from sharedcli.model.sharedllm import Encoded, SharedLLM, check_window
+from sharedcli.model.strip_attention import attend, seen
+from sharedcli.tree.strips import Strip
 
 _LAYERS = ("LlamaDecoderLayer", "MistralDecoderLayer", "Qwen2DecoderLayer", "Qwen3DecoderLayer")
 _PRODUCTS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+
+ROWS = 1100
+"""Tokens that go through a layer's products together at most: what lies between the products stays
+in the processor's cache."""
 
 
 def is_mergeable(model: SharedLLM) -> bool:
@@ -72,23 +80,25 @@ class MergedLayers:
         """``kept``: lay out all layers now and keep them, instead of anew in every ``encode``."""
         self._model = model
         self._backbone = model.base.model
+        self._last = model.injected_layers - 1
         self._layers = list(self._laid_out(kept=True)) if kept else None
 
     def _laid_out(self, *, kept: bool) -> Iterator[_Layer]:
-        model = self._model
-        last = model.injected_layers - 1
-        for index, layer in enumerate(list(self._backbone.layers)[: last + 1]):
+        for index, layer in enumerate(list(self._backbone.layers)[: self._last + 1]):
             with torch.inference_mode():
-                made = _Layer(model, layer, index, whole=index < last, kept=kept)
+                made = _Layer(self._model, layer, index, whole=index < self._last, kept=kept)
             yield made
 
     @torch.inference_mode()
-    def encode(self, tokens: Tensor, kept: Tensor | None = None) -> Encoded:
+    def encode(
+        self, tokens: Tensor, kept: Tensor | None = None, strip: Strip | None = None
+    ) -> Encoded:
         """Run the compressor over ``tokens`` [B, T], each sequence from position 0.
 
         Args:
             tokens: sequences of equal length.
             kept: offsets [S] of the tokens whose keys and values are wanted; None for all.
+            strip: chunks in each sequence, read as if each had its lead before it.
 
         Returns:
             keys and values [M, B, K, S, D], states [B, T, E] after ``summary_layer`` layers.
@@ -98,11 +108,14 @@ class MergedLayers:
         tokens = tokens.to(model.device)
         batch, length = tokens.shape
         states = summary = self._backbone.embed_tokens(tokens).flatten(0, 1)
-        angles = self._angles(states, length)
+        angles, view = self._angles(states, length), _View(strip)
         keys, values = [], []
         for index, layer in enumerate(self._layers or self._laid_out(kept=False)):
-            states, key, value = layer(states, angles, batch)
-            if kept is not None:
+            if kept is not None and model.config.summary_layer <= index == self._last - 1:
+                # what the last layer makes of a token depends on that token's states alone
+                view = _View(strip, kept)
+            states, key, value = layer(states, angles, batch, view)
+            if kept is not None and key.shape[1] == length:
                 key, value = key.index_select(1, kept), value.index_select(1, kept)
             keys.append(key.transpose(1, 2))
             values.append(value.transpose(1, 2))
@@ -119,6 +132,32 @@ class MergedLayers:
         cosine, sine = self._backbone.rotary_emb(states, positions)
         first, second = sine[0].chunk(2, dim=-1)
         return cosine[0][:, None], torch.cat((-first, second), dim=-1)[:, None]
+
+
+@dataclass(frozen=True)
+class _View:
+    """What tokens see, and for which tokens it matters; no places are all."""
+
+    strip: Strip | None
+    places: Tensor | None = None
+
+    def attend(self, query: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
+        """Attention's results [B, H, T, D], or of the places alone."""
+        if self.places is not None:
+            if self.strip is not None:
+                mask = seen(self.strip, self.places)
+            else:
+                mask = torch.arange(keys.shape[2], device=keys.device) <= self.places[:, None]
+            return masked(query[:, :, self.places], keys, values, mask, scale=scale)
+        if self.strip is not None:
+            return attend(self.strip, query, keys, values, scale=scale)
+        return causal(query, keys, values, scale=scale)
+
+    def rows(self, states: Tensor, batch: int) -> Tensor:
+        """Of states [N, E] those for which it matters."""
+        if self.places is None:
+            return states
+        return states.view(batch, -1, states.shape[-1])[:, self.places].flatten(0, 1)
 
 
 class _Layer:
@@ -158,10 +197,14 @@ class _Layer:
             self._down = merged(None, "down_proj")
 
     def __call__(
-        self, states: Tensor, angles: tuple[Tensor, Tensor], batch: int
+        self,
+        states: Tensor,
+        angles: tuple[Tensor, Tensor],
+        batch: int,
+        view: _View,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """States [N, E] to the next states, and unrotated keys and values [B, T, K, D]."""
-        joined = self._qkv(_normalised(states, self._eps))
+        joined = _by_rows(lambda rows: self._qkv(_normalised(rows, self._eps)), states)
         joined = joined.view(batch, -1, sum(self._heads), self._head_dim)
         heads, kv_heads, _ = self._heads
         value = joined[:, :, heads + kv_heads :]
@@ -174,17 +217,35 @@ class _Layer:
         key = turning[:, :, heads:]
         if self._whole:
             rotated = _rotated(turning, angles).transpose(1, 2)
-            read = causal(
-                rotated[:, :heads],
-                rotated[:, heads:],
-                value.transpose(1, 2),
-                scale=self._scale,
+            read = view.attend(
+                rotated[:, :heads], rotated[:, heads:], value.transpose(1, 2), self._scale
             )
-            states = self._out.plus(read.transpose(1, 2).reshape(len(states), -1), states)
-            normalised = _normalised(states, self._eps)
-            gated = self._up.times(normalised, self._gate.silu(normalised))
-            states = self._down.plus(gated, states)
+            read = read.transpose(1, 2).flatten(2).flatten(0, 1)
+            states = _by_rows(self._above, read, view.rows(states, batch))
         return states, key, value
+
+    def _above(self, read: Tensor, states: Tensor) -> Tensor:
+        """What follows attention, of some rows."""
+        states = self._out.plus(read, states)
+        normalised = _normalised(states, self._eps)
+        gated = self._up.times(normalised, self._gate.silu(normalised))
+        return self._down.plus(gated, states)
+
+
+def _by_rows(made: Callable[..., Tensor], *whole: Tensor) -> Tensor:
+    """``made`` of all rows [N, ...], a cache's fill at a time."""
+    count = len(whole[0])
+    if count <= ROWS or whole[0].device.type != "cpu":
+        return made(*whole)
+    parts = -(-count // ROWS)
+    first, *others = zip(*(one.chunk(parts) for one in whole), strict=True)
+    begun = made(*first)
+    joined = begun.new_empty(count, begun.shape[1])
+    joined[: (end := len(begun))] = begun
+    for part in others:
+        found = made(*part)
+        joined[end : (end := end + len(found))] = found
+    return joined
 
 
 def _merged_weight(linears: list[nn.Linear], updates: list[Any]) -> Tensor:

@@ -35,6 +35,8 @@ class TreeGeometry:
             along, so that slots know what went before; they get no slots there (not in the paper).
         stored_depth: the deepest level that is stored; what a question opens below it is made anew
             from the tokens. 0 stores all levels.
+        strip_chunks: chunks that are read in one pass when a document is indexed. All but the first
+            find their lead in the pass: its first token, and the ones before the chunk.
     """
 
     chunk_tokens: int = 1024
@@ -44,6 +46,7 @@ class TreeGeometry:
     slot_choice: SlotChoice = "first"
     lead_tokens: int = 0
     stored_depth: int = 0
+    strip_chunks: int = 1
 
     def __post_init__(self) -> None:
         if self.depth < 1:
@@ -56,6 +59,13 @@ class TreeGeometry:
             raise UsageError(
                 f"levels are stored down to {self.stored_depth}, but the tree has levels 1 to "
                 f"{self.depth}; use one of them, or 0 for all"
+            )
+        if self.strip_chunks < 1:
+            raise UsageError(f"a strip has 1 chunk or more, not {self.strip_chunks}")
+        if self.strip_chunks > 1 and (self.levels == "per_node" or not self.lead_tokens):
+            raise UsageError(
+                f"strips of {self.strip_chunks} chunks need nested levels and a lead; use "
+                "--levels nested and --lead-tokens, or --strip-chunks 1"
             )
         if self.chunk_tokens < (smallest := self.slots_per_node << self.depth):
             raise UsageError(
@@ -75,6 +85,11 @@ class TreeGeometry:
     def read_tokens(self) -> int:
         """Tokens that the compressor reads for a full chunk: the chunk and its lead."""
         return self.lead_tokens + self.chunk_tokens
+
+    @property
+    def strip_tokens(self) -> int:
+        """Tokens that the compressor reads for a full strip: the first chunk's lead and all."""
+        return self.lead_tokens + self.strip_chunks * self.chunk_tokens
 
     @property
     def deepest_stored(self) -> int:
@@ -135,5 +150,5 @@ class TreeGeometry:
 
         What came later and is at its default is left out: geometries of before stay what they were.
         """
-        later = ("lead_tokens", "stored_depth")
-        return {name: value for name, value in asdict(self).items() if value or name not in later}
+        later = {"lead_tokens": 0, "stored_depth": 0, "strip_chunks": 1}
+        return {name: value for name, value in asdict(self).items() if value != later.get(name)}

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
 
-from sharedcli.benchmarks.work import Read, Work, compress, roofline, sequence_lengths, total
+from sharedcli.benchmarks.work import (
+    Read,
+    ReadSequence,
+    Work,
+    compress,
+    node_sequences,
+    roofline,
+    strip_sequences,
+    total,
+)
 from sharedcli.measuring.ceiling import Ceiling
 from sharedcli.measuring.parameters import Parameters
-from sharedcli.tree.context_tree import ContextTree
+from sharedcli.tree.context_tree import ContextTree, Node
 from sharedcli.tree.frontier import fixed_path
 from sharedcli.tree.geometry import TreeGeometry
 
@@ -55,8 +65,7 @@ def test_decoding_is_one_pass_per_token_but_the_first() -> None:
 
 
 def test_compressing_two_sequences() -> None:
-    tree = ContextTree(16, TreeGeometry(chunk_tokens=8, depth=1, slots_per_node=2))
-    found = compress(COUNTS, 2, tree, [4, 3], layers=1)
+    found = compress(COUNTS, 2, [ReadSequence(4, 10), ReadSequence(3, 6)], layers=1)
     # matrices 2*7*(1000+20); pairs 10+6 at 40; one pass of the weights, 4 values a token
     assert found == Work(2 * 7 * 1020 + 40 * 16, 2 * (1020 + 4 * 7))
 
@@ -64,10 +73,27 @@ def test_compressing_two_sequences() -> None:
 def test_prefixes_are_read_with_what_they_begin() -> None:
     tree = ContextTree(16, TreeGeometry(chunk_tokens=16, depth=2, slots_per_node=2))
     # level 1: [0,8) [8,16); level 2: [0,4) [4,8) [8,12) [12,16)
-    assert sorted(sequence_lengths(tree, list(tree.nodes(0)))) == [4, 4, 8, 8]
-    assert sorted(sequence_lengths(tree, list(fixed_path(tree, 0)))) == [4, 4, 8]
+
+    def lengths(tree: ContextTree, nodes: Iterable[Node]) -> list[int]:
+        found = node_sequences(tree, nodes)
+        assert all(one.pairs == sum(range(one.tokens + 1)) for one in found)
+        return sorted(one.tokens for one in found)
+
+    assert lengths(tree, tree.nodes(0)) == [4, 4, 8, 8]
+    assert lengths(tree, fixed_path(tree, 0)) == [4, 4, 8]
     led = ContextTree(tree.tokens, replace(tree.geometry, lead_tokens=6))
-    assert sorted(sequence_lengths(led, list(fixed_path(led, 0)))) == [8, 10, 10]
+    assert lengths(led, fixed_path(led, 0)) == [8, 10, 10]
+
+
+def test_strips_are_read_once() -> None:
+    geometry = TreeGeometry(8, 1, 2, "nested", lead_tokens=4, strip_chunks=2)
+    first, second, *rest = strip_sequences(ContextTree(8 * 8, geometry))
+    assert first.tokens == 16
+    # 36 pairs within each chunk; the second chunk's tokens see 4 more: the first, and 3 before it
+    assert first.pairs == 36 + 8 * 4 + 36
+    assert second.tokens == 4 + 16
+    assert second.pairs == 78 + 8 * 4 + 36  # the first chunk with its lead: 12 tokens
+    assert rest == [second, second]
 
 
 def test_the_nearer_ceiling_bounds() -> None:

@@ -132,6 +132,39 @@ def test_geometries_that_cannot_be(
             model.geometry(settings_for(**{**DEFAULTS, **changes}))
 
 
+def test_chunks_are_read_in_strips_where_that_is_possible(
+    load: Callable[..., LoadedModel],
+    adapter_folder: Callable[..., str],
+    settings_for: Callable[..., Settings],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    trained = TreeGeometry(256, 3, 8, "nested", "last", lead_tokens=128)
+    model = load(adapter=adapter_folder(geometry=trained))
+
+    def strip(**changes: Any) -> int:
+        return model.geometry(settings_for(**{**DEFAULTS, **changes})).strip_chunks
+
+    assert strip() == loading.STRIP_CHUNKS
+    assert strip(strip_chunks=3) == 3
+    assert strip(strip_chunks=1) == 1
+    assert strip(lead_tokens=0) == strip(levels="per_node") == 1
+    # window: 4,096 tokens, 128 of them for the lead
+    assert strip(chunk_tokens=1024) == 3
+    assert strip(chunk_tokens=3000) == 1
+    with pytest.raises(UsageError, match=r"16 chunks are 4224 .* use a smaller --strip-chunks"):
+        strip(strip_chunks=16)
+    with pytest.raises(UsageError, match="need nested levels and a lead"):
+        strip(strip_chunks=2, lead_tokens=0)
+    for layer in model.base.model.model.layers:
+        monkeypatch.setattr(layer.self_attn, "sliding_window", 700, raising=False)
+    assert strip() == 2
+    monkeypatch.setitem(model.__dict__, "merges", False)
+    assert strip() == 1
+    with pytest.raises(UsageError, match="leave --strip-chunks out"):
+        strip(strip_chunks=2)
+    assert strip(strip_chunks=1) == 1
+
+
 def test_pooling_is_for_adapters_that_learned_it(
     load: Callable[..., LoadedModel],
     adapter_folder: Callable[..., str],

@@ -125,6 +125,7 @@ def test_levels_below_the_stored_ones_are_made_anew(
 ) -> None:
     (tmp_path / "day.txt").write_text((LAMP + BELL + TIDE) * 6, "utf-8")
     sizes = {"levels": "nested", "lead_tokens": 40, "stored_depth": 1, "depth": 3}
+    sizes["strip_chunks"] = 1  # in strips, stored slots know more of what precedes their chunk
     with Engine(settings_for(slot_format=slot_format, **sizes)) as engine:
         run_index(engine, tmp_path / "day.txt")
         model, store = engine.model(), engine.store()

@@ -99,9 +99,9 @@ def test_sequences_of_other_lengths_are_read_beside_the_longest(
         layers = MergedLayers(model)
         plain = layers.encode
 
-        def counted(tokens: Tensor, kept: Tensor | None = None) -> Any:
+        def counted(tokens: Tensor, kept: Tensor | None = None, strip: Any = None) -> Any:
             shapes.append(tuple(tokens.shape))
-            return plain(tokens, kept)
+            return plain(tokens, kept, strip)
 
         monkeypatch.setattr(layers, "encode", counted)
         # 16, 12 and 4 tokens of three chunks: the last is below two thirds of the longest

@@ -61,6 +61,19 @@ def test_how_a_tree_is_written_keeps_nobody_from_reading_it(store: Store, field:
     store.check_identity(samples.put(store, 1, maker=two), one)
 
 
+def test_how_many_chunks_were_read_at_once_does_not_matter(store: Store) -> None:
+    one = samples.identity()
+    strips = samples.identity(geometry={**one.geometry, "strip_chunks": 8})
+    store.check_identity(samples.put(store, 1, maker=one), strips)
+    store.check_identity(samples.put(store, 1, maker=strips), one)
+    assert one.digest != strips.digest
+    assert one.serves(one)
+    assert one.serves(strips)
+    assert strips.serves(one)
+    assert not one.serves(samples.identity(slot_format="int8"))
+    assert not strips.serves(samples.identity(dtype="other"))
+
+
 def test_documents_of_two_identities_live_side_by_side(store: Store) -> None:
     one = samples.put(store, 1, source="/a.pdf")
     two = samples.put(store, 1, source="/b.pdf", maker=samples.identity(slot_format="int4"))

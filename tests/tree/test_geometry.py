@@ -48,9 +48,10 @@ def test_impossible_sizes_are_refused(sizes: tuple[int, int, int], said: str) ->
 
 
 def test_a_geometry_without_what_came_later_is_written_as_before() -> None:
-    assert set(TreeGeometry().to_dict()).isdisjoint({"lead_tokens", "stored_depth"})
-    later = TreeGeometry(lead_tokens=256, stored_depth=2)
-    assert later.to_dict() == TreeGeometry().to_dict() | {"lead_tokens": 256, "stored_depth": 2}
+    later = {"lead_tokens": 256, "stored_depth": 2, "strip_chunks": 4}
+    plain = TreeGeometry(levels="nested")
+    assert set(plain.to_dict()).isdisjoint(later)
+    assert TreeGeometry(levels="nested", **later).to_dict() == plain.to_dict() | later  # type: ignore[arg-type]
 
 
 def test_a_lead_and_a_stored_depth_that_cannot_be_are_refused() -> None:
@@ -58,6 +59,15 @@ def test_a_lead_and_a_stored_depth_that_cannot_be_are_refused() -> None:
         TreeGeometry(lead_tokens=-1)
     with pytest.raises(UsageError, match="stored down to 4, but the tree has levels 1 to 3"):
         TreeGeometry(stored_depth=4)
+
+
+def test_strips_need_a_lead_that_is_there() -> None:
+    with pytest.raises(UsageError, match="1 chunk or more, not 0"):
+        TreeGeometry(strip_chunks=0)
+    for levels, lead in (("nested", 0), ("per_node", 8)):
+        with pytest.raises(UsageError, match="strips of 2 chunks need nested levels and a lead"):
+            TreeGeometry(levels=levels, lead_tokens=lead, strip_chunks=2)  # type: ignore[arg-type]
+    assert TreeGeometry(512, 3, 32, "nested", lead_tokens=8, strip_chunks=2).strip_tokens == 1032
 
 
 def test_all_levels_are_stored_unless_said() -> None:

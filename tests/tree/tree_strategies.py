@@ -13,13 +13,16 @@ def geometries(draw: st.DrawFn, levels: str | None = None) -> TreeGeometry:
     depth = draw(st.integers(1, 4))
     slots = draw(st.integers(1, 5))
     chunk_tokens = (slots << depth) + draw(st.integers(0, 40))
+    levels = levels or draw(st.sampled_from(("per_node", "nested")))
+    lead = draw(st.integers(0, 20))
     return TreeGeometry(
         chunk_tokens,
         depth,
         slots,
-        levels or draw(st.sampled_from(("per_node", "nested"))),
-        lead_tokens=draw(st.integers(0, 20)),
+        levels,  # type: ignore[arg-type]
+        lead_tokens=lead,
         stored_depth=draw(st.integers(0, depth)),
+        strip_chunks=draw(st.integers(1, 4)) if lead and levels == "nested" else 1,
     )
 
 

@@ -6,14 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from sharedcli.benchmarks.clock import Clock
-from sharedcli.benchmarks.methods.contract import Bench, activation_bytes, compressing_bytes
+from sharedcli.benchmarks.methods.contract import Bench, indexing_bytes
 from sharedcli.benchmarks.opening import BenchEngine, Peak, describe, open_bench
 from sharedcli.benchmarks.plan import Plan, Tell
 from sharedcli.benchmarks.sample import Sample, make_sample, source_text
-from sharedcli.engine.compressing import BATCH_TOKENS
 from sharedcli.engine.threads import worker_count
 from sharedcli.errors import SharedCLIError
 from sharedcli.store.records import DocumentRecord
@@ -89,13 +86,5 @@ def run(engine: BenchEngine, file: Path, told: Callable[[int, int], None]) -> Do
 
 def _estimate(bench: Bench, context: int) -> int:
     """A pass of the compressor in every thread with what it keeps, and the document's text."""
-    geometry, indexer = bench.model.geometry(bench.settings), bench.model.indexer
-    count = worker_count(parallel=bench.model.merges)
-    batch = max(1, BATCH_TOKENS // geometry.read_tokens) * geometry.read_tokens
-    at_once = min(batch, context)
-    if indexer.merged is None:
-        making = compressing_bytes(bench, at_once)
-    else:  # what is not stored is left out layer by layer
-        making = activation_bytes(bench, at_once)
-    states = at_once * bench.counts.width * torch.float32.itemsize
-    return count * (making + states + THREAD_BYTES) + TEXT_BYTES * context
+    threads = THREAD_BYTES * worker_count(parallel=bench.model.merges)
+    return indexing_bytes(bench, context) + threads + TEXT_BYTES * context

@@ -19,11 +19,15 @@ from torch import Tensor
 from sharedcli.baselines.streams import CachedStream, Stream
 from sharedcli.benchmarks.sample import Sample
 from sharedcli.benchmarks.work import Work
+from sharedcli.engine.compressing import BATCH_TOKENS
+from sharedcli.engine.threads import worker_count
 from sharedcli.measuring.parameters import Parameters
 from sharedcli.model.adapter import Adapter, AdapterConfig
 from sharedcli.model.decoder import Decoder
 from sharedcli.model.injected import InjectedKV
+from sharedcli.model.merged import ROWS
 from sharedcli.model.sharedllm import SharedLLM
+from sharedcli.tree.context_tree import ContextTree
 
 if TYPE_CHECKING:
     from sharedcli.engine.loading import LoadedModel
@@ -132,11 +136,15 @@ def decode(bench: Bench, model: SharedLLM, injected: InjectedKV | None, read: Te
     return lambda prompt, count: decoder.generate(prompt, NEVER, count)
 
 
-def activation_bytes(bench: Bench, tokens: int) -> int:
-    """Estimated transient bytes of a pass over ``tokens``: states, attention and MLP of a layer."""
+def activation_bytes(bench: Bench, tokens: int, in_mlp: int | None = None) -> int:
+    """Estimated transient bytes of a pass over ``tokens``: states, attention and MLP of a layer.
+
+    ``in_mlp``: tokens that are in an MLP at a time; None for all.
+    """
     counts = bench.counts
-    per_token = 5 * counts.width + 3 * counts.inner + 2 * counts.hidden + 2 * counts.cached
-    return 2 * tokens * per_token * bench.value  # a layer's results stand beside its inputs
+    per_token = 5 * counts.width + 2 * counts.hidden + 2 * counts.cached
+    inner = 3 * counts.inner * (tokens if in_mlp is None else min(tokens, in_mlp))
+    return 2 * (tokens * per_token + inner) * bench.value  # results stand beside inputs
 
 
 def compressing_bytes(bench: Bench, tokens: int) -> int:
@@ -147,6 +155,20 @@ def compressing_bytes(bench: Bench, tokens: int) -> int:
     counts = bench.counts
     kept = 4 * tokens * counts.injected * counts.cached * bench.value
     return kept + activation_bytes(bench, tokens)
+
+
+def indexing_bytes(bench: Bench, context: int) -> int:
+    """Estimated transient bytes of indexing: a pass of the compressor in every thread."""
+    geometry, indexer = bench.model.geometry(bench.settings), bench.model.indexer
+    chunks = ContextTree(context, geometry).strip_chunks
+    strip = geometry.lead_tokens + chunks * geometry.chunk_tokens
+    at_once = min(max(1, BATCH_TOKENS // strip) * strip, context)
+    if indexer.merged is None:
+        making = compressing_bytes(bench, at_once)
+    else:  # what is not stored is left out layer by layer
+        making = activation_bytes(bench, at_once, ROWS)
+    states = at_once * bench.counts.width * torch.float32.itemsize
+    return worker_count(parallel=bench.model.merges) * (making + states)
 
 
 def opened_tokens(bench: Bench, budget: int) -> int:

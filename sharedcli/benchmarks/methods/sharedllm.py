@@ -1,7 +1,9 @@
 """SharedLLM: every chunk of the context as slots in the lowest layers, nothing of it in the window.
 
-``sharedllm`` has seen nothing before the clock starts: it searches all chunks with the paper's
-split-and-search (arXiv 2410.19318, section 3.2), compresses the chosen nodes and injects them.
+``sharedllm`` has seen nothing before the clock starts: it compresses all chunks as ``index`` does,
+searches them with the paper's split-and-search (arXiv 2410.19318, section 3.2) and injects what
+that chooses; with per-node levels it searches first, as the paper does, and compresses what it
+chose.
 ``sharedllm-indexed`` finds the document in a store on disk: it searches with the stored vectors,
 reads the chosen nodes' slots and injects them.
 With ``@N`` both do what ``ask --passages 0`` does instead: they search passages and open the best
@@ -11,9 +13,11 @@ chunks within N slots (``within_budget.py``).
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
 import torch
+from torch import Tensor
 
 from sharedcli.benchmarks.methods.contract import (
     Answering,
@@ -21,22 +25,43 @@ from sharedcli.benchmarks.methods.contract import (
     activation_bytes,
     compressing_bytes,
     decode,
+    indexing_bytes,
 )
 from sharedcli.benchmarks.sample import Sample
-from sharedcli.benchmarks.work import Read, Work, compress, sequence_lengths
+from sharedcli.benchmarks.work import (
+    Read,
+    ReadSequence,
+    Work,
+    compress,
+    node_sequences,
+    strip_sequences,
+)
+from sharedcli.engine.compressing import batches
 from sharedcli.engine.opening import stored_tree
-from sharedcli.engine.slots import read_context
+from sharedcli.engine.slots import node_slots, read_context
+from sharedcli.engine.threads import WorkerThreads
 from sharedcli.model.compressed import CompressedKV
+from sharedcli.model.compressor import Frontier, assemble
 from sharedcli.model.relevance import node_scorer, query_summary, search_frontiers
 from sharedcli.retrieve.search import ChunkFrontier
 from sharedcli.store.identity import RECOMPUTE
 from sharedcli.store.records import DocumentRecord
 from sharedcli.store.store import Store
-from sharedcli.tree.context_tree import ContextTree, Node
+from sharedcli.tree.context_tree import ContextTree
 from sharedcli.tree.frontier import fixed_path, search_path
 
 COPIES = 5
 """Of all slots at the peak: of nodes, of chunks, joined, as a batch, and rotated."""
+
+
+def paths(
+    tree: ContextTree, summaries: Iterable[Tensor], query: Tensor
+) -> Iterator[tuple[int, Frontier, tuple[float, ...]]]:
+    """The paper's search through every chunk, by its nodes' vectors: (chunk, nodes, scores)."""
+    for chunk, vectors in enumerate(summaries):
+        score = node_scorer(dict(zip(tree.nodes(chunk), vectors, strict=True)), query)
+        nodes = search_path(tree, chunk, score)
+        yield chunk, nodes, tuple(map(score, nodes))
 
 
 class SharedLLMMethod(Method):
@@ -106,29 +131,50 @@ class SharedLLMFresh(SharedLLMMethod):
         model = self.bench.model
         tree = self._tree(len(sample.tokens))
         query = query_summary(model.shared, sample.question)
+        if tree.geometry.levels == "nested":
+            return self._answering(self._whole(sample, tree, query))
         contexts = [sample.tokens]
         frontiers = search_frontiers(model.indexer, contexts, [tree], [query])
         slots = model.indexer.compress_frontiers(contexts, [tree], frontiers)
         return self._answering(slots)
 
-    def _context_work(self, tokens: int) -> Work:
-        tree, counts = self._tree(tokens), self.bench.counts
-        layers = self.bench.model.shared.config.summary_layer
-        searched = compress(counts, self.bench.value, tree, self._lengths(tree, False), layers)
-        read = compress(counts, self.bench.value, tree, self._lengths(tree, True), counts.injected)
-        return searched + read + Work(0, 2 * self._slot_bytes(tokens))
+    def _whole(self, sample: Sample, tree: ContextTree, query: torch.Tensor) -> CompressedKV:
+        model, stored = self.bench.model, tree.geometry.depth
+        compress = partial(model.indexer.compress_stored, sample.tokens, tree)
+        on_cpu = model.base.device.type == "cpu"
+        with WorkerThreads(on_cpu and model.merges) as threads:
+            made = threads.ordered(partial(compress, chunks) for chunks in batches(tree))
+            chunks = [chunk for several in made for chunk in several]
+        summaries = [chunk.summaries for chunk in chunks]
+        return assemble(
+            [
+                [node_slots(tree, node, *chunks[chunk].levels[stored]) for node in nodes]
+                for chunk, nodes, _ in paths(tree, summaries, query)
+            ]
+        )
 
-    def _lengths(self, tree: ContextTree, path: bool) -> list[int]:
-        """Of the sequences that are read for one path through each chunk, or for all nodes."""
-        found: list[int] = []
+    def _context_work(self, tokens: int) -> Work:
+        tree, counts, value = self._tree(tokens), self.bench.counts, self.bench.value
+        moved = Work(0, 2 * self._slot_bytes(tokens))
+        if tree.geometry.levels == "nested":
+            return moved + compress(counts, value, strip_sequences(tree), counts.injected)
+        layers = self.bench.model.shared.config.summary_layer
+        searched = compress(counts, value, self._sequences(tree, False), layers)
+        chosen = compress(counts, value, self._sequences(tree, True), counts.injected)
+        return moved + searched + chosen
+
+    def _sequences(self, tree: ContextTree, path: bool) -> list[ReadSequence]:
+        """What is read for one path through each chunk, or for all nodes."""
+        found: list[ReadSequence] = []
         for chunk in range(tree.chunks):
             nodes = fixed_path(tree, chunk) if path else list(tree.nodes(chunk))
-            nodes = [tree.root(chunk)] if tree.geometry.levels == "nested" else nodes
-            found += sequence_lengths(tree, nodes)
+            found += node_sequences(tree, nodes)
         return found
 
     def _reading_bytes(self, tokens: int, running: int) -> int:
         counts, bench = self.bench.counts, self.bench
+        if self._tree(1).geometry.levels == "nested":
+            return indexing_bytes(bench, tokens)
         at_once = min(tokens, bench.model.indexer.batch_tokens)
         vectors = tokens / self._tree(1).geometry.chunk_tokens * counts.width * bench.value
         nodes = 2 ** (self._tree(1).geometry.depth + 1) - 2
@@ -164,15 +210,8 @@ class SharedLLMIndexed(SharedLLMMethod):
         """The paper's search over the stored vectors of all chunks."""
         tree = self._tree(record.tokens)
         query = query_summary(self.bench.model.shared, sample.question)
-        summaries: dict[Node, torch.Tensor] = {}
-        for chunk, vectors in enumerate(store.read_summaries(record.id)):
-            summaries |= dict(zip(tree.nodes(chunk), vectors, strict=True))
-        score = node_scorer(summaries, query)
-        found = []
-        for chunk in range(tree.chunks):
-            nodes = search_path(tree, chunk, score)
-            found.append(ChunkFrontier(record.id, chunk, nodes, tuple(map(score, nodes))))
-        return found
+        summaries = store.read_summaries(record.id)
+        return [ChunkFrontier(record.id, *path) for path in paths(tree, summaries, query)]
 
     def _context_work(self, tokens: int) -> Work:
         return Work(0, 2 * self._slot_bytes(tokens))

@@ -1,0 +1,46 @@
+"""Attention within strips of chunks: each sees its lead and itself, see ``tree/strips.py``.
+
+Shapes: B sequences, H query heads, K key/value heads, T tokens, D head size.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sharedcli.model.block_attention import causal
+from sharedcli.tree.strips import Strip
+
+
+def attend(
+    strip: Strip, query: Tensor, keys: Tensor, values: Tensor, *, scale: float | None = None
+) -> Tensor:
+    """Attention's results [B, H, T, D].
+
+    Args:
+        strip: of the T tokens.
+        query, keys, values: [B, H or K, T, D], rotated.
+        scale: of scores; None for one over the square root of D.
+    """
+    parts = []
+    for first, start, end in strip.views():
+        seen, read = keys[:, :, first:end], values[:, :, first:end]
+        if first:
+            seen, read = (
+                torch.cat((whole[:, :, :1], part), dim=2)
+                for whole, part in ((keys, seen), (values, read))
+            )
+        before = seen.shape[2] - (end - start)
+        part = causal(query[:, :, start:end], seen, read, before=before, scale=scale)
+        parts.append(part.transpose(1, 2))
+    return torch.cat(parts, dim=1).transpose(1, 2)
+
+
+def seen(strip: Strip, places: Tensor) -> Tensor:
+    """Which of the T tokens those at ``places`` [S] see, themselves included: [S, T]."""
+    firsts = places.new_zeros(strip.tokens)
+    for first, start, end in strip.views():
+        firsts[start:end] = first
+    key = torch.arange(strip.tokens, device=places.device)
+    begun = (key >= firsts[places][:, None]) | (key == 0)
+    return begun & (key <= places[:, None])

@@ -1,0 +1,121 @@
+"""Chunks in strips: every token sees what the definition says, and nothing else changes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from shared_samples import attached, ids, small_base
+from torch import Tensor
+from torch.nn import functional
+
+from sharedcli.model import merged
+from sharedcli.model.compressor import Compressor
+from sharedcli.model.injected import KVCollector, LayerCall
+from sharedcli.model.merged import MergedLayers
+from sharedcli.model.sharedllm import Encoded, SharedLLM
+from sharedcli.model.strip_attention import attend, seen
+from sharedcli.tree.context_tree import ContextTree
+from sharedcli.tree.geometry import TreeGeometry
+from sharedcli.tree.strips import Strip
+
+LENGTH = 50
+STRIP = Strip(starts=(8, 24, 40), tokens=LENGTH, lead_tokens=8)
+
+
+def seen_by(place: int) -> set[int]:
+    """By the definition: the first token, those of the lead that are left, the chunk so far."""
+    start = max(start for start in (0, *STRIP.starts) if start <= place)
+    lead = 0 if start <= STRIP.starts[0] else start - (STRIP.lead_tokens - 1)
+    return {0, *range(lead, place + 1)}
+
+
+def allowed() -> Tensor:
+    rows = [[key in seen_by(place) for key in range(LENGTH)] for place in range(LENGTH)]
+    return torch.tensor(rows)
+
+
+def relative(found: Tensor, expected: Tensor) -> float:
+    assert found.shape == expected.shape
+    return float((found - expected).norm() / expected.norm())
+
+
+def by_hooks(model: SharedLLM, tokens: Tensor) -> Encoded:
+    """What the base's own layers compute under the definition's mask."""
+    base, collector = model.base.model, KVCollector(model.injected_layers)
+    states = summary = base.embed_tokens(tokens)
+    positions = torch.arange(tokens.shape[1])[None]
+    angles = base.rotary_emb(states, positions)
+    call = LayerCall(model._owner, "compressor", collect=collector)
+    for index in range(model.injected_layers):
+        states = base.layers[index](
+            states,
+            attention_mask=allowed()[None, None],
+            position_ids=positions,
+            position_embeddings=angles,
+            shared=call,
+        )
+        if index + 1 == model.config.summary_layer:
+            summary = states
+    keys = torch.stack([key for key, _ in collector.collected()])
+    keys = model.rotary.unrotate(keys, positions[0])
+    return Encoded(keys, torch.stack([value for _, value in collector.collected()]), summary)
+
+
+def test_attention_is_that_of_the_mask() -> None:
+    torch.manual_seed(0)
+    query = torch.randn(2, 4, LENGTH, 8, dtype=torch.float64)
+    keys, values = torch.randn(2, 2, 2, LENGTH, 8, dtype=torch.float64)
+    expected = functional.scaled_dot_product_attention(
+        query, keys, values, attn_mask=allowed(), enable_gqa=True
+    )
+    assert relative(attend(STRIP, query, keys, values), expected) < 1e-12
+    places = torch.tensor([0, 7, 8, 23, 24, 39, 40, 49])
+    assert torch.equal(seen(STRIP, places), allowed()[places])
+
+
+@pytest.mark.parametrize("architecture", ["Llama", "Qwen3"])
+@pytest.mark.parametrize("rows", [7, 4096])
+def test_merged_layers_read_strips(
+    architecture: str, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(merged, "ROWS", rows)
+    tokens = torch.stack([ids(LENGTH), ids(LENGTH, 1)])
+    options = {"injected_layers": 3, "compressor_rank": 2, "used": True}
+    with attached(small_base(architecture), **options) as model, torch.inference_mode():
+        expected = by_hooks(model, tokens)
+        found = MergedLayers(model).encode(tokens, strip=STRIP)
+        kept = torch.tensor([9, 30, 31, 49])
+        some = MergedLayers(model).encode(tokens, kept, STRIP)
+        for name in ("keys", "values"):
+            whole = getattr(expected, name)
+            assert relative(getattr(found, name), whole) < 1e-5
+            assert relative(getattr(some, name), whole[..., kept, :]) < 1e-5
+        for states in (found.states, some.states):
+            assert relative(states, expected.states) < 1e-5
+        alone = MergedLayers(model).encode(tokens)
+        assert relative(found.keys, alone.keys) > 1e-3  # the mask matters
+
+
+@pytest.mark.parametrize("choice", ["first", "last", "mean"])
+def test_a_documents_chunks_are_stored_strip_by_strip(choice: Any) -> None:
+    geometry = TreeGeometry(16, 2, 2, "nested", choice, lead_tokens=8, strip_chunks=2)
+    tree, document = ContextTree(16 * 5 + 3, geometry), ids(16 * 5 + 3)
+    with attached(small_base(), geometry=geometry, injected_layers=3, used=True) as model:
+        compressor = Compressor(model, merged=MergedLayers(model))
+        stored = compressor.compress_stored(document, tree, range(tree.chunks))
+        assert len(stored) == 6
+        again = compressor.compress_stored(document, tree, [4, 5])  # a strip needs no other
+        for one, other in zip(stored[4:], again, strict=True):
+            for mine, theirs in zip(one.levels[2], other.levels[2], strict=True):
+                assert relative(mine, theirs) < 1e-5
+        nodes = [(0, node) for chunk in (0, 2, 3) for node in tree.level(chunk, 2)]
+        alone = compressor.compress_nodes([document], [tree], nodes)
+        for chunk, near in ((0, 1e-5), (2, 1e-5), (3, None)):
+            own = torch.cat([alone[0, node].keys for node in tree.level(chunk, 2)], 2)
+            apart = relative(stored[chunk].levels[2][0], own)
+            # a strip's first chunk is read as it is alone; the others know more of what precedes
+            assert apart < near if near else 1e-4 < apart < 1
+        with pytest.raises(ValueError, match="only merged layers"):
+            Compressor(model).compress_stored(document, tree, [0, 1])

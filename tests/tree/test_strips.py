@@ -1,0 +1,43 @@
+"""Which chunks are read together, and what each sees."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from tree_strategies import trees
+
+from sharedcli.tree.context_tree import ContextTree
+from sharedcli.tree.geometry import TreeGeometry
+from sharedcli.tree.strips import Strip
+
+
+def test_a_short_documents_chunks_are_shared_out() -> None:
+    geometry = TreeGeometry(16, 2, 2, "nested", lead_tokens=8, strip_chunks=8)
+
+    def strips(chunks: int) -> list[list[int]]:
+        tree = ContextTree(16 * chunks, geometry)
+        return [list(strip) for strip in tree.strips(range(chunks))]
+
+    assert strips(1) == [[0]]
+    assert strips(3) == [[0], [1], [2]]
+    assert strips(6) == [[0, 1], [2, 3], [4, 5]]
+    assert [len(strip) for strip in strips(70)] == [8] * 8 + [6]
+    tree = ContextTree(16 * 70, geometry)
+    found = [list(strip) for strip in tree.strips([6, 7, 8, 10, 11, 15, 16])]
+    assert found == [[6, 7], [8], [10, 11], [15], [16]]
+
+
+@given(trees("nested"), st.data())
+def test_every_token_sees_its_chunk_and_no_more_than_a_lead(
+    tree: ContextTree, data: st.DataObject
+) -> None:
+    chunks = data.draw(st.sampled_from(list(tree.strips(range(tree.chunks)))))
+    strip, lead = Strip.of(tree, chunks), tree.geometry.lead_tokens
+    assert strip.starts[0] + sum(tree.root(chunk).tokens for chunk in chunks) == strip.tokens
+    views = strip.views()
+    assert [start for _, start, _ in views] == [0, *strip.starts[1:]]
+    assert [end for _, _, end in views] == [*strip.starts[1:], strip.tokens]
+    assert views[0][0] == 0
+    for first, start, _ in views[1:]:
+        before = start - first + (first > 0)  # the strip's first token is seen besides
+        assert before == min(lead, start)
