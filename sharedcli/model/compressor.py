@@ -98,10 +98,16 @@ class Compressor:
         contexts: Sequence[Tensor],
         trees: Sequence[ContextTree],
         wanted: Iterable[tuple[int, Node]],
+        *,
+        in_strips: bool = False,
     ) -> dict[tuple[int, Node], NodeSlots]:
-        """Encode ``wanted`` nodes, given as (context index, node); contexts are token ids [T]."""
+        """Encode ``wanted`` nodes, given as (context index, node); contexts are token ids [T].
+
+        ``in_strips`` reads neighbouring chunks in one pass, as ``compress_stored`` does.
+        """
         slots: dict[tuple[int, Node], NodeSlots] = {}
-        for encoded, row, job, nodes in self._encoded(contexts, trees, wanted):
+        read = self._strips if in_strips else self._encoded
+        for encoded, row, job, nodes in read(contexts, trees, wanted):
             for node in nodes:
                 slots[job.context, node] = self._slots(encoded, row, job, trees[job.context], node)
         return slots
@@ -125,6 +131,24 @@ class Compressor:
             encoded = self._encode(_stack(contexts, batch), layers)
             for row, job in enumerate(batch):
                 yield encoded, row, job, jobs[job]
+
+    def _strips(
+        self,
+        contexts: Sequence[Tensor],
+        trees: Sequence[ContextTree],
+        wanted: Iterable[tuple[int, Node]],
+    ) -> Iterator[tuple[Encoded, int, _Job, list[Node]]]:
+        """As ``_encoded``, strip by strip."""
+        by_chunk: dict[int, dict[int, list[Node]]] = defaultdict(lambda: defaultdict(list))
+        for context, node in wanted:
+            by_chunk[context][node.chunk].append(node)
+        for context, chunks in by_chunk.items():
+            tree = trees[context]
+            for several in tree.strips(sorted(chunks)):
+                strip, start = Strip.of(tree, several), tree.sequence_start(tree.root(several[0]))
+                job = _Job(context, start, start + strip.tokens)
+                encoded = self._encode(_stack(contexts, [job]), strip=strip)
+                yield encoded, 0, job, [node for chunk in several for node in chunks[chunk]]
 
     def compress_frontiers(
         self,
@@ -199,13 +223,12 @@ class Compressor:
         roots, choice = [tree.root(chunk) for chunk in strips[0]], tree.geometry.slot_choice
         start, stored = tree.sequence_start(roots[0]), tree.geometry.deepest_stored
         firsts = [tree.sequence_start(tree.root(chunks[0])) for chunks in strips]
-        whole = Strip.of(tree, strips[0])
-        batch = torch.stack([tokens[first : first + whole.tokens] for first in firsts])
-        strip = whole if len(roots) > 1 else None
+        strip = Strip.of(tree, strips[0])
+        batch = torch.stack([tokens[first : first + strip.tokens] for first in firsts])
         nodes = [node for root in roots for node in tree.level(root.chunk, stored)]
         if self.merged is not None and choice in ("first", "last"):
             kept = torch.cat([kept_offsets(tree, node) for node in nodes]) - start
-            encoded = self.merged.encode(batch, kept.to(self.model.device), strip)
+            encoded = self.merged.encode(batch, kept.to(self.model.device), _several(strip))
             keys, values = encoded.keys, encoded.values
         else:
             encoded = self._encode(batch, strip=strip)
@@ -227,6 +250,7 @@ class Compressor:
     def _encode(
         self, batch: Tensor, layers: int | None = None, strip: Strip | None = None
     ) -> Encoded:
+        strip = _several(strip)
         if self.merged is not None and layers is None:
             return self.merged.encode(batch, strip=strip)
         if strip is not None:
@@ -251,7 +275,14 @@ class Compressor:
             keys, values = derive_slots(keys, values, groups, choice)
             local = kept_offsets(tree, node).to(local.device) - job.start
         summary = _summary(encoded, row, job, node)
-        return NodeSlots(node, keys[:, 0], values[:, 0], local, local + job.start, summary)
+        place = local + job.start
+        local = place - tree.sequence_start(node)  # a strip begins before the chunk's lead
+        return NodeSlots(node, keys[:, 0], values[:, 0], local, place, summary)
+
+
+def _several(strip: Strip | None) -> Strip | None:
+    """A chunk alone is nothing but its sequence."""
+    return strip if strip is not None and len(strip.starts) > 1 else None
 
 
 def _by_level(nodes: Sequence[NodeSlots]) -> ChunkSlots:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
+from sharedcli.engine.slots import node_slots
 from sharedcli.evaluation.methods.contract import Context, Workbench
 from sharedcli.evaluation.methods.registry import make_methods
 from sharedcli.evaluation.methods.slots import SlotCache, shuffled
@@ -28,9 +30,9 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     seen: list[int] = []
 
     def counting(encode: Any) -> Any:
-        def counted(self: Any, tokens: torch.Tensor, *rest: Any) -> Any:
+        def counted(self: Any, tokens: torch.Tensor, *rest: Any, **options: Any) -> Any:
             seen.append(tokens.numel())
-            return encode(self, tokens, *rest)
+            return encode(self, tokens, *rest, **options)
 
         return counted
 
@@ -66,6 +68,30 @@ def test_all_ratios_come_from_one_pass_and_equal_each_alone(
         torch.testing.assert_close(found.keys, wanted.keys, rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(found.values, wanted.values, rtol=1e-4, atol=1e-4)
         assert torch.equal(found.place, wanted.place)
+
+
+def test_running_text_reads_a_context_in_strips_and_questions_chunk_by_chunk(
+    make_bench: Bench, story: str, passes: list[int]
+) -> None:
+    bench = make_bench()
+    tokens = bench.plain(story)[: 128 * 8]
+    geometry = replace(GEOMETRY, lead_tokens=32, strip_chunks=4)
+    tree, frontiers = _paths(len(tokens), geometry)
+    passes.clear()
+    taken = SlotCache(tokens, bench.model.shared).take(tree, frontiers, whole=False)
+    assert passes == [256, *[32 + 256] * 3]
+    stored = bench.model.indexer.compress_stored(tokens, tree, range(8))
+    for slots, chunk in zip(taken.chunks, stored, strict=True):
+        for one in slots:
+            same = node_slots(tree, one.node, *chunk.levels[2])
+            torch.testing.assert_close(one.keys, same.keys, rtol=1e-4, atol=1e-4)
+            torch.testing.assert_close(one.values, same.values, rtol=1e-4, atol=1e-4)
+            assert torch.equal(one.place, same.place)
+            assert torch.equal(one.local, same.local)
+    passes.clear()
+    SlotCache(tokens, bench.model.shared).take(tree, frontiers, whole=True)
+    assert sorted(set(passes)) != [256, 288]
+    assert sum(passes) >= 8 * 128 + 7 * 32
 
 
 def test_questions_and_budgets_share_what_is_compressed(

@@ -22,6 +22,7 @@ from sharedcli.model.sharedllm import Encoded, SharedLLM
 from sharedcli.tree.context_tree import ContextTree, Node
 from sharedcli.tree.frontier import fixed_path
 from sharedcli.tree.geometry import TreeGeometry
+from sharedcli.tree.strips import Strip
 
 _REMEMBERED = 2
 """Passes: a block of full chunks, and a short last chunk."""
@@ -55,8 +56,9 @@ class SlotCache:
         self, tokens: Tensor, model: SharedLLM, together: Sequence[TreeGeometry] = ()
     ) -> None:
         self._tokens = tokens
-        self._once = _EncodeOnce(model)
-        self._compressor = Compressor(cast(SharedLLM, self._once))
+        self._once = once = _EncodeOnce(model)
+        merged = cast(MergedLayers, once) if is_mergeable(model) else None
+        self._compressor = Compressor(cast(SharedLLM, once), merged=merged)
         self._together = together
         self._known: dict[tuple[TreeGeometry, Node], NodeSlots] = {}
         self._cost: dict[tuple[TreeGeometry, int], float] = {}
@@ -69,6 +71,7 @@ class SlotCache:
             tree: in any geometry.
             frontiers: one per opened chunk, each with a node at least.
             whole: keep all nodes of a chunk that is read, since further questions open others.
+                Else chunks are read in the geometry's strips, as a document is that is indexed.
         """
         started = time.perf_counter()
         geometry = tree.geometry
@@ -77,27 +80,41 @@ class SlotCache:
             for frontier in frontiers
             if any((geometry, node) not in self._known for node in frontier)
         ]
-        size = max(1, self._compressor.batch_tokens // geometry.read_tokens)
-        for first in range(0, len(missing), size):
-            block = missing[first : first + size]
-            self._compress(tree, block, whole and geometry.levels == "nested")
+        in_strips = geometry.strip_chunks > 1 and not whole
+        for block in self._blocks(tree, missing, in_strips):
+            self._compress(tree, block, whole and geometry.levels == "nested", in_strips)
         self._once.forget()
         found = [[self._known[geometry, node] for node in frontier] for frontier in frontiers]
         cost = sum(self._cost[geometry, frontier[0].chunk] for frontier in frontiers)
         return Taken(found, cost, time.perf_counter() - started)
 
-    def _compress(self, tree: ContextTree, block: Sequence[Frontier], whole: bool) -> None:
+    def _blocks(
+        self, tree: ContextTree, frontiers: Sequence[Frontier], in_strips: bool
+    ) -> Iterator[list[Frontier]]:
+        """Chunks that are read one after the other and then forgotten."""
+        if in_strips:
+            by_chunk = {frontier[0].chunk: frontier for frontier in frontiers}
+            for chunks in tree.strips(sorted(by_chunk)):
+                yield [by_chunk[chunk] for chunk in chunks]
+            return
+        size = max(1, self._compressor.batch_tokens // tree.geometry.read_tokens)
+        for first in range(0, len(frontiers), size):
+            yield list(frontiers[first : first + size])
+
+    def _compress(
+        self, tree: ContextTree, block: Sequence[Frontier], whole: bool, in_strips: bool
+    ) -> None:
         chunks = [frontier[0].chunk for frontier in block]
         nodes = [node for frontier in block for node in frontier]
         if whole:
             nodes = _all(tree, chunks)
         before = self._once.seconds
-        took = {tree.geometry: self._timed(tree, nodes)}
+        took = {tree.geometry: self._timed(tree, nodes, in_strips)}
         for geometry, other in self._beside(tree):
             path = [node for chunk in chunks for node in fixed_path(other, chunk)]
             path = _all(other, chunks) if whole else path
             if any((geometry, node) not in self._known for node in path):
-                took[geometry] = self._timed(other, path)
+                took[geometry] = self._timed(other, path, in_strips)
         encoding = self._once.seconds - before
         for geometry, seconds in took.items():
             for chunk in chunks:
@@ -109,11 +126,11 @@ class SlotCache:
             if other != own and other.chunk_tokens == own.chunk_tokens:
                 yield other, ContextTree(tree.tokens, other)
 
-    def _timed(self, tree: ContextTree, nodes: Sequence[Node]) -> float:
+    def _timed(self, tree: ContextTree, nodes: Sequence[Node], in_strips: bool) -> float:
         """Compress nodes; return the seconds that this took beside reading."""
         started, before = time.perf_counter(), self._once.seconds
         wanted = [(0, node) for node in nodes]
-        found = self._compressor.compress_nodes([self._tokens], [tree], wanted)
+        found = self._compressor.compress_nodes([self._tokens], [tree], wanted, in_strips=in_strips)
         self._known.update({(tree.geometry, node): slots for (_, node), slots in found.items()})
         return time.perf_counter() - started - (self._once.seconds - before)
 
@@ -123,21 +140,26 @@ class _EncodeOnce:
 
     def __init__(self, model: SharedLLM) -> None:
         self._model = model
-        self._last: dict[tuple[bytes, int, int | None], Encoded] = {}
+        self._last: dict[tuple[bytes, int, int | None, Strip | None], Encoded] = {}
         self.seconds = 0.0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
 
-    def encode(self, tokens: Tensor, layers: int | None = None) -> Encoded:
-        """As ``SharedLLM.encode``."""
-        key = (tokens.cpu().numpy().tobytes(), len(tokens), layers)
+    def encode(
+        self, tokens: Tensor, layers: int | None = None, strip: Strip | None = None
+    ) -> Encoded:
+        """As ``SharedLLM.encode`` and ``MergedLayers.encode``."""
+        key = (tokens.cpu().numpy().tobytes(), len(tokens), layers, strip)
         if key not in self._last:
             started = time.perf_counter()
             while len(self._last) >= _REMEMBERED:
                 del self._last[next(iter(self._last))]
             merged = _merged(self._model) if layers is None else None
-            encoded = merged.encode(tokens) if merged else self._model.encode(tokens, layers)
+            if merged:
+                encoded = merged.encode(tokens, strip=strip)
+            else:
+                encoded = self._model.encode(tokens, layers)
             self._last[key] = encoded
             if tokens.is_cuda or self._model.device.type == "cuda":
                 torch.cuda.synchronize(self._model.device)
