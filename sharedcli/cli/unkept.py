@@ -26,6 +26,10 @@ def about(session: Session, files: Sequence[str]) -> Iterator[float]:
         UsageError: there is nothing to read.
     """
     begun = time.monotonic()
+    for name in ("store", "slot_format", "embed"):
+        if session.settings.origins.get(name) == "flag":
+            flag = name.replace("_", "-")
+            session.terminal.warning(f"--{flag} changes nothing here: with --file nothing is kept")
     with TemporaryDirectory(prefix="sharedcli-") as folder:
         session.settings = unkept(session.settings, Path(folder, "store"))
         try:

@@ -19,10 +19,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sharedcli.model.compressed import CompressedKV
 from sharedcli.model.merged import MergedLayers
+from sharedcli.model.sequences import PADDED, Job, batches, merge_prefixes, stack
 from sharedcli.model.sharedllm import Encoded, SharedLLM
 from sharedcli.model.slots import choose_slots, derive_slots, kept_offsets
 from sharedcli.tree.context_tree import ContextTree, Node
@@ -30,10 +31,6 @@ from sharedcli.tree.strips import Strip
 from sharedcli.tree.windows import inner_groups, leaf_windows, level_groups
 
 Frontier = tuple[Node, ...]
-
-PADDED = 2 / 3
-"""Through merged weights, sequences of at least this share of the longest are read beside it: a
-pass more costs more than the padding. With gradient only equal ones are: no padding, same sums."""
 
 
 @dataclass(frozen=True)
@@ -63,21 +60,6 @@ class ChunkSlots:
 
     levels: dict[int, tuple[Tensor, Tensor]]
     summaries: Tensor
-
-
-@dataclass(frozen=True)
-class _Job:
-    """One sequence to encode: document tokens from ``start`` to ``end`` of context ``context``.
-
-    ``start`` is before the nodes it serves where the geometry has a lead.
-    """
-
-    context: int
-    start: int
-    end: int
-
-    def __len__(self) -> int:
-        return self.end - self.start
 
 
 class Compressor:
@@ -118,17 +100,17 @@ class Compressor:
         trees: Sequence[ContextTree],
         wanted: Iterable[tuple[int, Node]],
         layers: int | None = None,
-    ) -> Iterator[tuple[Encoded, int, _Job, list[Node]]]:
+    ) -> Iterator[tuple[Encoded, int, Job, list[Node]]]:
         """Run the sequences that ``wanted`` nodes need: (pass, row, sequence, its nodes)."""
-        by_job: dict[_Job, list[Node]] = defaultdict(list)
+        by_job: dict[Job, list[Node]] = defaultdict(list)
         for context, node in wanted:
             start = trees[context].sequence_start(node)
-            by_job[_Job(context, start, node.end)].append(node)
-        jobs = _merge_prefixes(by_job)
+            by_job[Job(context, start, node.end)].append(node)
+        jobs = merge_prefixes(by_job)
         longest_first = sorted(jobs, key=lambda job: job.start - job.end)
         shortest = 1.0 if self.merged is None else PADDED
-        for batch in _batches(longest_first, self.batch_tokens, shortest):
-            encoded = self._encode(_stack(contexts, batch), layers)
+        for batch in batches(longest_first, self.batch_tokens, shortest):
+            encoded = self._encode(stack(contexts, batch), layers)
             for row, job in enumerate(batch):
                 yield encoded, row, job, jobs[job]
 
@@ -137,7 +119,7 @@ class Compressor:
         contexts: Sequence[Tensor],
         trees: Sequence[ContextTree],
         wanted: Iterable[tuple[int, Node]],
-    ) -> Iterator[tuple[Encoded, int, _Job, list[Node]]]:
+    ) -> Iterator[tuple[Encoded, int, Job, list[Node]]]:
         """As ``_encoded``, strip by strip."""
         by_chunk: dict[int, dict[int, list[Node]]] = defaultdict(lambda: defaultdict(list))
         for context, node in wanted:
@@ -146,8 +128,8 @@ class Compressor:
             tree = trees[context]
             for several in tree.strips(sorted(chunks)):
                 strip, start = Strip.of(tree, several), tree.sequence_start(tree.root(several[0]))
-                job = _Job(context, start, start + strip.tokens)
-                encoded = self._encode(_stack(contexts, [job]), strip=strip)
+                job = Job(context, start, start + strip.tokens)
+                encoded = self._encode(stack(contexts, [job]), strip=strip)
                 yield encoded, 0, job, [node for chunk in several for node in chunks[chunk]]
 
     def compress_frontiers(
@@ -258,7 +240,7 @@ class Compressor:
         return self.model.encode(batch, layers)
 
     def _slots(
-        self, encoded: Encoded, row: int, job: _Job, tree: ContextTree, node: Node
+        self, encoded: Encoded, row: int, job: Job, tree: ContextTree, node: Node
     ) -> NodeSlots:
         leaves = leaf_windows(tree, node)
         windows = [(a - job.start, b - job.start) for a, b in leaves]
@@ -321,41 +303,9 @@ def assemble(chunks: Sequence[Sequence[NodeSlots]]) -> CompressedKV:
     )
 
 
-def _merge_prefixes(by_job: dict[_Job, list[Node]]) -> dict[_Job, list[Node]]:
-    """Serve jobs that start where a longer one does from the longer one's pass."""
-    longest: dict[tuple[int, int], _Job] = {}
-    for job in by_job:
-        best = longest.setdefault((job.context, job.start), job)
-        if job.end > best.end:
-            longest[job.context, job.start] = job
-    merged: dict[_Job, list[Node]] = defaultdict(list)
-    for job, nodes in by_job.items():
-        merged[longest[job.context, job.start]] += nodes
-    return merged
-
-
-def _summary(encoded: Encoded, row: int, job: _Job, node: Node) -> Tensor:
+def _summary(encoded: Encoded, row: int, job: Job, node: Node) -> Tensor:
     """The state at the node's last token; search does not train through it (it is an argmax).
 
     A copy: a view would keep the states of the whole pass, and so of a whole document.
     """
     return encoded.states[row, node.end - job.start - 1].detach().clone()
-
-
-def _batches(jobs: Sequence[_Job], batch_tokens: int, shortest: float) -> Iterable[list[_Job]]:
-    """Group jobs, longest first, up to ``batch_tokens``; none below ``shortest`` of the longest."""
-    batch: list[_Job] = []
-    for job in jobs:
-        longest = len(batch[0]) if batch else 0
-        if batch and (len(job) < shortest * longest or (len(batch) + 1) * longest > batch_tokens):
-            yield batch
-            batch = []
-        batch.append(job)
-    if batch:
-        yield batch
-
-
-def _stack(contexts: Sequence[Tensor], batch: Sequence[_Job]) -> Tensor:
-    """Tokens [B, T] of sequences, zeros behind the shorter ones: attention never looks ahead."""
-    rows = [contexts[job.context][job.start : job.end] for job in batch]
-    return nn.utils.rnn.pad_sequence(rows, batch_first=True)

@@ -57,6 +57,16 @@ def test_it_says_what_an_index_says(cli: Cli, library: Path) -> None:
     ]
 
 
+def test_options_about_what_is_kept_are_told_to_change_nothing(cli: Cli) -> None:
+    Path("lamp.txt").write_text(TEXT, "utf-8")
+    result = cli("ask", QUESTION, "--file", "lamp.txt", "--slot-format", "int8", "--embed", "index")
+    assert result.code == 0
+    for flag in ("--slot-format", "--embed"):
+        assert f"{flag} changes nothing here" in result.err
+    assert "--store" not in result.err
+    assert "changes nothing" not in cli("ask", QUESTION, "--file", "lamp.txt").err
+
+
 def test_folders_stdin_and_many_questions(
     cli: Cli, library: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
