@@ -57,6 +57,7 @@ def write_document(
     on_passages: Callable[[int, int], None],
 ) -> Generator[int, None, None]:
     """Put a document's passages and chunks into ``writer``; yield the tokens done, first 0."""
+    tree = tree.shared_among(threads.count)
     chosen = list(batches(tree))
     tokens = torch.from_numpy(cut.token_ids.astype(np.int64))
     vectors = _no_vectors(cut, encoder) if encoder else None
@@ -113,8 +114,8 @@ def _encoding(
 def batches(tree: ContextTree) -> Iterator[list[int]]:
     """Chunks that are compressed together.
 
-    The same for any number of threads: how many rows a product has may change its last bits, and
-    the same document should give the same bytes.
+    Always the same of a tree: how many rows a product has may change its last bits, and on the same
+    machine the same document should give the same bytes.
     """
     batch: list[int] = []
     tokens = 0

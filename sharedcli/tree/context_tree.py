@@ -8,12 +8,9 @@ injected: level 1 is the coarsest grain.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sharedcli.tree.geometry import TreeGeometry
-
-_STRIPS = 4
-"""Of a document at least, if it has as many chunks: so that several threads share it."""
 
 
 @dataclass(frozen=True, order=True)
@@ -68,17 +65,17 @@ class ContextTree:
         read = self.root(node.chunk) if self.geometry.levels == "nested" else node
         return max(0, read.start - self.geometry.lead_tokens)
 
-    @property
-    def strip_chunks(self) -> int:
-        """Chunks of each pass when the whole document is read; the last pass may have fewer."""
-        return max(1, min(self.geometry.strip_chunks, -(-self.chunks // _STRIPS)))
+    def shared_among(self, workers: int) -> ContextTree:
+        """This tree with strips so short that each worker has two, if there are as many chunks."""
+        size = min(self.geometry.strip_chunks, max(1, -(-self.chunks // (2 * workers))))
+        return replace(self, geometry=replace(self.geometry, strip_chunks=size))
 
     def strips(self, chunks: Sequence[int]) -> Iterator[Sequence[int]]:
         """Those of ``chunks`` (ascending) that are read in one pass, pass by pass."""
         first = 0
         for last in range(1, len(chunks) + 1):
             following = chunks[last] if last < len(chunks) else None
-            if following != chunks[last - 1] + 1 or following % self.strip_chunks == 0:
+            if following != chunks[last - 1] + 1 or following % self.geometry.strip_chunks == 0:
                 yield chunks[first:last]
                 first = last
 

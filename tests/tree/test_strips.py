@@ -15,13 +15,15 @@ def test_a_short_documents_chunks_are_shared_out() -> None:
     geometry = TreeGeometry(16, 2, 2, "nested", lead_tokens=8, strip_chunks=8)
 
     def strips(chunks: int) -> list[list[int]]:
-        tree = ContextTree(16 * chunks, geometry)
+        tree = ContextTree(16 * chunks, geometry).shared_among(2)
         return [list(strip) for strip in tree.strips(range(chunks))]
 
     assert strips(1) == [[0]]
     assert strips(3) == [[0], [1], [2]]
     assert strips(6) == [[0, 1], [2, 3], [4, 5]]
     assert [len(strip) for strip in strips(70)] == [8] * 8 + [6]
+    many = ContextTree(16 * 70, geometry).shared_among(16)
+    assert [len(strip) for strip in many.strips(range(70))] == [3] * 23 + [1]
     tree = ContextTree(16 * 70, geometry)
     found = [list(strip) for strip in tree.strips([6, 7, 8, 10, 11, 15, 16])]
     assert found == [[6, 7], [8], [10, 11], [15], [16]]

@@ -160,15 +160,15 @@ def compressing_bytes(bench: Bench, tokens: int) -> int:
 def indexing_bytes(bench: Bench, context: int) -> int:
     """Estimated transient bytes of indexing: a pass of the compressor in every thread."""
     geometry, indexer = bench.model.geometry(bench.settings), bench.model.indexer
-    chunks = ContextTree(context, geometry).strip_chunks
-    strip = geometry.lead_tokens + chunks * geometry.chunk_tokens
+    workers = worker_count(parallel=bench.model.merges)
+    strip = ContextTree(context, geometry).shared_among(workers).geometry.strip_tokens
     at_once = min(max(1, BATCH_TOKENS // strip) * strip, context)
     if indexer.merged is None:
         making = compressing_bytes(bench, at_once)
     else:  # what is not stored is left out layer by layer
         making = activation_bytes(bench, at_once, ROWS)
     states = at_once * bench.counts.width * torch.float32.itemsize
-    return worker_count(parallel=bench.model.merges) * (making + states)
+    return workers * (making + states)
 
 
 def opened_tokens(bench: Bench, budget: int) -> int:

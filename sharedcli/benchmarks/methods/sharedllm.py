@@ -39,7 +39,7 @@ from sharedcli.benchmarks.work import (
 from sharedcli.engine.compressing import batches
 from sharedcli.engine.opening import stored_tree
 from sharedcli.engine.slots import node_slots, read_context
-from sharedcli.engine.threads import WorkerThreads
+from sharedcli.engine.threads import WorkerThreads, worker_count
 from sharedcli.model.compressed import CompressedKV
 from sharedcli.model.compressor import Frontier, assemble
 from sharedcli.model.relevance import node_scorer, query_summary, search_frontiers
@@ -138,11 +138,15 @@ class SharedLLMFresh(SharedLLMMethod):
         slots = model.indexer.compress_frontiers(contexts, [tree], frontiers)
         return self._answering(slots)
 
+    @property
+    def _in_parallel(self) -> bool:
+        return self.bench.device.type == "cpu" and self.bench.model.merges
+
     def _whole(self, sample: Sample, tree: ContextTree, query: torch.Tensor) -> CompressedKV:
         model, stored = self.bench.model, tree.geometry.depth
-        compress = partial(model.indexer.compress_stored, sample.tokens, tree)
-        on_cpu = model.base.device.type == "cpu"
-        with WorkerThreads(on_cpu and model.merges) as threads:
+        with WorkerThreads(self._in_parallel) as threads:
+            tree = tree.shared_among(threads.count)
+            compress = partial(model.indexer.compress_stored, sample.tokens, tree)
             made = threads.ordered(partial(compress, chunks) for chunks in batches(tree))
             chunks = [chunk for several in made for chunk in several]
         summaries = [chunk.summaries for chunk in chunks]
@@ -157,7 +161,8 @@ class SharedLLMFresh(SharedLLMMethod):
         tree, counts, value = self._tree(tokens), self.bench.counts, self.bench.value
         moved = Work(0, 2 * self._slot_bytes(tokens))
         if tree.geometry.levels == "nested":
-            return moved + compress(counts, value, strip_sequences(tree), counts.injected)
+            shared = tree.shared_among(worker_count(self._in_parallel))
+            return moved + compress(counts, value, strip_sequences(shared), counts.injected)
         layers = self.bench.model.shared.config.summary_layer
         searched = compress(counts, value, self._sequences(tree, False), layers)
         chosen = compress(counts, value, self._sequences(tree, True), counts.injected)
