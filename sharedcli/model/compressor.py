@@ -210,7 +210,7 @@ class Compressor:
         nodes = [node for root in roots for node in tree.level(root.chunk, stored)]
         if self.merged is not None and choice in ("first", "last"):
             kept = torch.cat([kept_offsets(tree, node) for node in nodes]) - start
-            encoded = self.merged.encode(batch, kept.to(self.model.device), _several(strip))
+            encoded = self.merged.encode(batch, kept.to(self.model.device), strip)
             keys, values = encoded.keys, encoded.values
         else:
             encoded = self._encode(batch, strip=strip)
@@ -232,10 +232,9 @@ class Compressor:
     def _encode(
         self, batch: Tensor, layers: int | None = None, strip: Strip | None = None
     ) -> Encoded:
-        strip = _several(strip)
         if self.merged is not None and layers is None:
             return self.merged.encode(batch, strip=strip)
-        if strip is not None:
+        if strip is not None and len(strip.starts) > 1:
             raise ValueError("only merged layers read chunks in strips")
         return self.model.encode(batch, layers)
 
@@ -260,11 +259,6 @@ class Compressor:
         place = local + job.start
         local = place - tree.sequence_start(node)  # a strip begins before the chunk's lead
         return NodeSlots(node, keys[:, 0], values[:, 0], local, place, summary)
-
-
-def _several(strip: Strip | None) -> Strip | None:
-    """A chunk alone is nothing but its sequence."""
-    return strip if strip is not None and len(strip.starts) > 1 else None
 
 
 def _by_level(nodes: Sequence[NodeSlots]) -> ChunkSlots:

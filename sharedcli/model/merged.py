@@ -29,7 +29,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sharedcli.model.block_attention import causal, masked
+from sharedcli.model.block_attention import masked
 from sharedcli.model.lora import FullRank, LowRank
 from sharedcli.model.products import Product, joined_bias
 from sharedcli.model.sharedllm import Encoded, SharedLLM, check_window
@@ -98,7 +98,7 @@ class MergedLayers:
         Args:
             tokens: sequences of equal length.
             kept: offsets [S] of the tokens whose keys and values are wanted; None for all.
-            strip: chunks in each sequence, read as if each had its lead before it.
+            strip: chunks in each sequence, read as if each had its lead before it; None for one.
 
         Returns:
             keys and values [M, B, K, S, D], states [B, T, E] after ``summary_layer`` layers.
@@ -108,6 +108,7 @@ class MergedLayers:
         tokens = tokens.to(model.device)
         batch, length = tokens.shape
         states = summary = self._backbone.embed_tokens(tokens).flatten(0, 1)
+        strip = strip or Strip((0,), length, 0)
         angles, view = self._angles(states, length), _View(strip)
         keys, values = [], []
         for index, layer in enumerate(self._layers or self._laid_out(kept=False)):
@@ -138,20 +139,15 @@ class MergedLayers:
 class _View:
     """What tokens see, and for which tokens it matters; no places are all."""
 
-    strip: Strip | None
+    strip: Strip
     places: Tensor | None = None
 
     def attend(self, query: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
         """Attention's results [B, H, T, D], or of the places alone."""
-        if self.places is not None:
-            if self.strip is not None:
-                mask = seen(self.strip, self.places)
-            else:
-                mask = torch.arange(keys.shape[2], device=keys.device) <= self.places[:, None]
-            return masked(query[:, :, self.places], keys, values, mask, scale=scale)
-        if self.strip is not None:
+        if self.places is None:
             return attend(self.strip, query, keys, values, scale=scale)
-        return causal(query, keys, values, scale=scale)
+        mask = seen(self.strip, self.places)
+        return masked(query[:, :, self.places], keys, values, mask, scale=scale)
 
     def rows(self, states: Tensor, batch: int) -> Tensor:
         """Of states [N, E] those for which it matters."""

@@ -24,16 +24,17 @@ def attend(
     """
     parts = []
     for first, start, end in strip.views():
-        seen, read = keys[:, :, first:end], values[:, :, first:end]
-        if first:
-            seen, read = (
-                torch.cat((whole[:, :, :1], part), dim=2)
-                for whole, part in ((keys, seen), (values, read))
-            )
-        before = seen.shape[2] - (end - start)
-        part = causal(query[:, :, start:end], seen, read, before=before, scale=scale)
+        own, read = (_from(whole, first, end) for whole in (keys, values))
+        before = own.shape[2] - (end - start)
+        part = causal(query[:, :, start:end], own, read, before=before, scale=scale)
         parts.append(part.transpose(1, 2))
     return torch.cat(parts, dim=1).transpose(1, 2)
+
+
+def _from(whole: Tensor, first: int, end: int) -> Tensor:
+    """Of [B, K, T, D] the tokens from ``first`` to the end, behind the first of all."""
+    part = whole[:, :, first:end]
+    return torch.cat((whole[:, :, :1], part), dim=2) if first else part
 
 
 def seen(strip: Strip, places: Tensor) -> Tensor:

@@ -35,8 +35,8 @@ class TreeGeometry:
             along, so that slots know what went before; they get no slots there (not in the paper).
         stored_depth: the deepest level that is stored; what a question opens below it is made anew
             from the tokens. 0 stores all levels.
-        strip_chunks: chunks that are read in one pass when a document is indexed. All but the first
-            find their lead in the pass: its first token, and the ones before the chunk.
+        strip_chunks: chunks that are read in one pass at most when a document is indexed. All but
+            the first find their lead in the pass: its first token, and the ones before the chunk.
     """
 
     chunk_tokens: int = 1024

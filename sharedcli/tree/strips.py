@@ -5,7 +5,7 @@ tokens are there already, as the end of the chunk before, so only the strip's fi
 lead of its own: with eight chunks, 1.06 tokens are read for one that is kept instead of 1.5. What a
 token sees stays as wide: its chunk so far, and as many tokens as a lead has. The first of these is
 the strip's own first token, since a base puts surplus attention there (StreamingLLM, arXiv
-2309.17453); without it slots lose a quarter of their worth (docs/reference/ablations.md).
+2309.17453); without it slots lose up to a quarter of their worth (docs/reference/ablations.md).
 
 Segments that see the states of the one before are Transformer-XL's (arXiv 1901.02860).
 """
