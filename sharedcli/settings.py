@@ -45,6 +45,7 @@ CHOICES = {
     "inject": ("auto", "always", "never"),
     "abstain": ("auto", "never"),
     "decode_weights": ("auto", "int4", "int8", "plain", "unpacked"),
+    "index_weights": ("auto", "int8", "plain"),
     "embed": ("index", "ask"),
     "slot_format": ("int8", "int4", "bfloat16", "float16", "float32", "recompute"),
     "levels": ("per_node", "nested"),
@@ -129,6 +130,7 @@ class Settings:
         abstain: "auto" (refuse what the documents do not seem to answer) or "never".
         decode_weights: "auto", "int4", "int8", "plain" or "unpacked": how a CPU reads the weights
             while it decodes.
+        index_weights: "auto", "int8" or "plain": how a CPU reads the weights while it indexes.
         slot_format: "int8", "int4", "bfloat16", "float16" or "float32": how slots are stored;
             "recompute" stores none and makes those that a question opens.
         embed: "index" (sentence vectors of all passages are stored) or "ask" (none are; the best
@@ -159,6 +161,7 @@ class Settings:
     inject: str = "auto"
     abstain: str = "auto"
     decode_weights: str = "auto"
+    index_weights: str = "auto"
     slot_format: str = "int4"
     embed: str = "index"
     chunk_tokens: int | None = None

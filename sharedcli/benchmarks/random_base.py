@@ -66,7 +66,7 @@ def load_random(settings: Settings) -> LoadedModel:
         adapter = load_adapter(home_path(settings.adapter or ""), base.model)
         known, sha256 = str(settings.adapter), adapter.digest()
     adapter.to(number)
-    return LoadedModel(base, SharedLLM(base.model, adapter), known, sha256)
+    return LoadedModel(base, SharedLLM(base.model, adapter), known, sha256, settings.index_weights)
 
 
 def _configuration(name: str, settings: Settings) -> tuple[Any, Path]:

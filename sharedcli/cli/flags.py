@@ -114,6 +114,13 @@ GEOMETRY = (
         "int8, int4, bfloat16, float16 or float32.",
         _TREE,
     ),
+    Flag(
+        "index_weights",
+        str,
+        ("--index-weights",),
+        "auto, int8 or plain: how a CPU reads weights while indexing.",
+        _TREE,
+    ),
     Flag("embed", str, ("--embed",), "Passages: all at index, or the best at ask.", _TREE),
 )
 BUDGET = (Flag("budget", int, ("--budget",), "Slots injected at most.", _ANSWER, "SLOTS"),)

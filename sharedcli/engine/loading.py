@@ -17,6 +17,7 @@ from sharedcli.errors import UsageError
 from sharedcli.model.adapter import Adapter, AdapterConfig, load_adapter
 from sharedcli.model.base import Base, load_base
 from sharedcli.model.compressor import Compressor
+from sharedcli.model.eight_bits import EightBitWeights, has_eight_bit_products, is_worth_it
 from sharedcli.model.merged import MergedLayers, is_mergeable
 from sharedcli.model.sharedllm import SharedLLM, seen_at_once
 from sharedcli.paths import home_path
@@ -45,12 +46,14 @@ class LoadedModel:
         shared: the base with its adapter attached.
         adapter_name: "default", a folder, or "none".
         adapter_sha256: its digest, or "none".
+        index_weights: "auto", "int8" or "plain", how indexing reads the weights.
     """
 
     base: Base
     shared: SharedLLM
     adapter_name: str
     adapter_sha256: str
+    index_weights: str = "auto"
 
     @property
     def compressor(self) -> Compressor:
@@ -60,7 +63,10 @@ class LoadedModel:
     @cached_property
     def indexer(self) -> Compressor:
         """The compressor role for indexing, the fastest that this base allows; see ``merges``."""
-        return Compressor(self.shared, merged=MergedLayers(self.shared) if self.merges else None)
+        if not self.merges:
+            return Compressor(self.shared)
+        weights = EightBitWeights(self.base.config.hidden_size) if self.in_eight_bits else None
+        return Compressor(self.shared, merged=MergedLayers(self.shared, weights=weights))
 
     @cached_property
     def opener(self) -> Compressor:
@@ -74,6 +80,20 @@ class LoadedModel:
     def merges(self) -> bool:
         """Whether text is read through merged weights, and so in several threads at once."""
         return is_mergeable(self.shared)
+
+    @cached_property
+    def in_eight_bits(self) -> bool:
+        """Whether indexing multiplies numbers of eight bits; ``UsageError`` if it cannot."""
+        base = self.base
+        possible = self.merges and has_eight_bit_products(base.device, base.dtype)
+        if self.index_weights == "int8" and not possible:
+            raise UsageError(
+                "--index-weights int8 needs a CPU with VNNI instructions, --dtype bfloat16 or "
+                "float32, and layers that can be merged; use auto"
+            )
+        if self.index_weights != "auto":
+            return self.index_weights == "int8"
+        return possible and is_worth_it(base.dtype, base.config.hidden_size)
 
     @property
     def trained(self) -> bool:
@@ -137,9 +157,13 @@ class LoadedModel:
             adapter=self.adapter_sha256,
             quantization=identity.quantization or "none",
             passage_encoder=encoder,
-            # without slots on disk nothing was made by either
-            compressor="merged" if self.merges and settings.slot_format != RECOMPUTE else "hooks",
+            compressor=self._reading() if settings.slot_format != RECOMPUTE else "hooks",
         )
+
+    def _reading(self) -> str:
+        if not self.merges:
+            return "hooks"
+        return "merged-int8" if self.in_eight_bits else "merged"
 
 
 def load_model(settings: Settings, on_step: OnStep | None = None) -> LoadedModel:
@@ -158,7 +182,7 @@ def load_model(settings: Settings, on_step: OnStep | None = None) -> LoadedModel
     adapter, name = _adapter(settings, base)
     digest = NO_ADAPTER if name == NO_ADAPTER else adapter.digest()
     adapter.to(base.dtype)  # after its digest: that is of the adapter as it is on disk
-    return LoadedModel(base, SharedLLM(base.model, adapter), name, digest)
+    return LoadedModel(base, SharedLLM(base.model, adapter), name, digest, settings.index_weights)
 
 
 def _adapter(settings: Settings, base: Base) -> tuple[Adapter, str]:

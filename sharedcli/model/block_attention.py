@@ -14,6 +14,7 @@ reads key/value head h // (H / K).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import cache
 
@@ -24,6 +25,8 @@ from torch.nn import functional
 ROWS = 128
 """Queries of a block at most."""
 _FEW_ROWS = 16
+_LARGE = 2.0**100
+"""Sums of exponentials up to it, and down to its inverse, have lost nothing."""
 _SCORES = 1 << 22
 """Scores of a block, unless it has few rows: they stay in the processor's cache."""
 
@@ -106,12 +109,14 @@ def _in_blocks(  # noqa: PLR0917 - the parts of attention
     scale: float | None,
     before: int | None = None,
     mask: Tensor | None = None,
+    softmax: _Softmax | None = None,
 ) -> Tensor:
     batch, heads, length, size = query.shape
     groups = keys.shape[1]
     turned = keys.flatten(0, 1).transpose(1, 2)
     rows = values.flatten(0, 1)
-    factor = size**-0.5 if scale is None else scale
+    softmax = softmax or _Unshifted()
+    factor = softmax.unit * (size**-0.5 if scale is None else scale)
     nothing = query.new_zeros(1, 1, 1)
     made = query.new_empty(batch, length, heads, size)
     later = query.new_full((ROWS, ROWS), float("-inf")).triu_(1)
@@ -124,12 +129,50 @@ def _in_blocks(  # noqa: PLR0917 - the parts of attention
         if before is not None:
             by_head[..., before + start :].add_(later[: end - start, : end - start])
         elif mask is not None:
-            _apply(
-                by_head, mask if mask.dim() < 2 or mask.shape[-2] == 1 else mask[..., start:end, :]
-            )
-        read = torch.bmm(scores.softmax(-1), rows[:, :seen])
+            part = mask if mask.dim() < 2 or mask.shape[-2] == 1 else mask[..., start:end, :]
+            _apply(by_head, part, softmax.unit)
+        read = softmax.read(scores, rows[:, :seen])
         made[:, start:end] = read.view(batch, heads, end - start, size).transpose(1, 2)
+    if not softmax.holds():
+        return _in_blocks(query, keys, values, scale, before, mask, _Softmax())
     return made.transpose(1, 2)
+
+
+class _Softmax:
+    """Softmax by torch's kernel. ``unit``: what scores are to be multiplied by."""
+
+    unit = 1.0
+
+    def read(self, scores: Tensor, values: Tensor) -> Tensor:
+        """[..., T, S] and [..., S, D] to [..., T, D]; the scores are used up."""
+        return torch.bmm(scores.softmax(-1), values)
+
+    def holds(self) -> bool:
+        """Whether all that was read is right."""
+        return True
+
+
+class _Unshifted(_Softmax):
+    """Softmax without taking the largest score from the others first, in half the time.
+
+    That serves to keep exponentials within the numbers. Scores of real models stay there by
+    themselves; whether they did shows in the sums.
+    """
+
+    unit = math.log2(math.e)  # powers of two are faster
+
+    def __init__(self) -> None:
+        self._sums: list[Tensor] = []
+
+    def read(self, scores: Tensor, values: Tensor) -> Tensor:
+        powers = scores.exp2_()
+        sums = powers.sum(-1, keepdim=True)
+        self._sums.append(sums.flatten())
+        return torch.bmm(powers, values).div_(sums)
+
+    def holds(self) -> bool:
+        low, high = torch.aminmax(torch.cat(self._sums))
+        return float(low) > 1 / _LARGE and float(high) < _LARGE
 
 
 def _blocks(length: int, wanted: int) -> Iterator[tuple[int, int]]:
@@ -138,9 +181,9 @@ def _blocks(length: int, wanted: int) -> Iterator[tuple[int, int]]:
         yield start, min(start + rows, length)
 
 
-def _apply(scores: Tensor, mask: Tensor) -> None:
+def _apply(scores: Tensor, mask: Tensor, unit: float) -> None:
     """Hide what ``mask`` hides; a query that sees nothing stays finite, as in torch's kernel."""
     if mask.dtype == torch.bool:
         lowest = torch.finfo(scores.dtype).min
         mask = scores.new_zeros(mask.shape).masked_fill_(~mask, lowest)  # small; adding is fast
-    scores.add_(mask.to(scores.dtype))
+    scores.add_(mask.to(scores.dtype), alpha=unit)

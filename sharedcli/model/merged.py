@@ -21,22 +21,28 @@ size, E hidden size, S kept tokens, M layers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from sharedcli.model.block_attention import masked
 from sharedcli.model.lora import FullRank, LowRank
-from sharedcli.model.products import Product, joined_bias
+from sharedcli.model.products import Weights, joined_bias
 from sharedcli.model.sharedllm import Encoded, SharedLLM, check_window
 from sharedcli.model.strip_attention import attend, seen
 from sharedcli.tree.strips import Strip
 
 _LAYERS = ("LlamaDecoderLayer", "MistralDecoderLayer", "Qwen2DecoderLayer", "Qwen3DecoderLayer")
+_BEHIND = {
+    "q_proj": "input_layernorm",
+    "gate_proj": "post_attention_layernorm",
+    "up_proj": "post_attention_layernorm",
+}
+"""Norms whose weights are folded into the products behind them."""
 _PRODUCTS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
@@ -76,18 +82,29 @@ class MergedLayers:
     The model's adapter must not change afterwards. Only for models that ``is_mergeable`` accepts.
     """
 
-    def __init__(self, model: SharedLLM, *, kept: bool = True) -> None:
-        """``kept``: lay out all layers now and keep them, instead of anew in every ``encode``."""
+    def __init__(
+        self, model: SharedLLM, *, kept: bool = True, weights: Weights | None = None
+    ) -> None:
+        """Lay out a model's layers.
+
+        Args:
+            model: base and adapter.
+            kept: all layers now, to be kept, instead of each anew in every ``encode``.
+            weights: how they are laid out; None as they are.
+        """
         self._model = model
+        self._weights = weights or Weights(kept=kept)
         self._backbone = model.base.model
         self._last = model.injected_layers - 1
-        self._layers = list(self._laid_out(kept=True)) if kept else None
+        self._layers: list[_Layer] | None = None
+        if kept:
+            with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+                self._layers = list(pool.map(self._laid_out, range(self._last + 1)))
 
-    def _laid_out(self, *, kept: bool) -> Iterator[_Layer]:
-        for index, layer in enumerate(list(self._backbone.layers)[: self._last + 1]):
-            with torch.inference_mode():
-                made = _Layer(self._model, layer, index, whole=index < self._last, kept=kept)
-            yield made
+    @torch.inference_mode()
+    def _laid_out(self, index: int) -> _Layer:
+        layer = self._backbone.layers[index]
+        return _Layer(self._model, layer, index, self._weights, whole=index < self._last)
 
     @torch.inference_mode()
     def encode(
@@ -107,11 +124,13 @@ class MergedLayers:
         check_window(model.base, model.injected_layers, tokens.shape[1])
         tokens = tokens.to(model.device)
         batch, length = tokens.shape
-        states = summary = self._backbone.embed_tokens(tokens).flatten(0, 1)
+        states = self._weights.entered(self._backbone.embed_tokens(tokens).flatten(0, 1))
+        summary = states
         strip = strip or Strip((0,), length, 0)
         angles, view = self._angles(states, length), _View(strip)
         keys, values = [], []
-        for index, layer in enumerate(self._layers or self._laid_out(kept=False)):
+        for index in range(self._last + 1):
+            layer = self._layers[index] if self._layers else self._laid_out(index)
             if kept is not None and model.config.summary_layer <= index == self._last - 1:
                 # what the last layer makes of a token depends on that token's states alone
                 view = _View(strip, kept)
@@ -125,7 +144,8 @@ class MergedLayers:
         found = torch.stack(keys)
         if (scaling := model.rotary.scaling) != 1:  # as if it had been rotated and taken back
             found = found * scaling
-        return Encoded(found, torch.stack(values), summary.unflatten(0, (batch, length)))
+        summary = self._weights.left(summary).unflatten(0, (batch, length))
+        return Encoded(found, torch.stack(values), summary)
 
     def _angles(self, states: Tensor, length: int) -> tuple[Tensor, Tensor]:
         """Cosine and signed sine [T, 1, D]: x cos + (halves of x swapped) sin is the rotation."""
@@ -160,7 +180,7 @@ class _Layer:
     """One decoder layer. ``whole``: it also makes the states for a layer above it."""
 
     def __init__(
-        self, model: SharedLLM, layer: Any, index: int, *, whole: bool, kept: bool
+        self, model: SharedLLM, layer: Any, index: int, weights: Weights, *, whole: bool
     ) -> None:
         attention = layer.self_attn
         self._head_dim = int(attention.head_dim)
@@ -172,25 +192,25 @@ class _Layer:
         self._whole = whole or index < model.config.summary_layer
         updates = model.adapter.compressor.updates
 
-        def merged(norm: Any, *names: str) -> Product:
+        def merged(*names: str) -> tuple[Tensor, Tensor | None, torch.dtype]:
             update = [updates[key] if (key := f"{index}_{n}") in updates else None for n in names]
             linears = [_product(layer, name) for name in names]
             weight = _merged_weight(linears, update)
-            if norm is not None:
-                weight *= norm.weight.to(weight.dtype)
-            weight = weight.to(linears[0].weight.dtype)
-            return Product(weight, joined_bias(linears), kept=kept)
+            if names[0] in _BEHIND:
+                weight *= layer.get_submodule(_BEHIND[names[0]]).weight.to(weight.dtype)
+            return weight, joined_bias(linears), linears[0].weight.dtype
 
+        self._normalised = weights.normalised
         self._heads = tuple(
             _product(layer, name).out_features // self._head_dim
             for name in ("q_proj", "k_proj", "v_proj")
         )
-        self._qkv = merged(layer.input_layernorm, "q_proj", "k_proj", "v_proj")
+        self._qkv = weights.behind_norm(*merged("q_proj", "k_proj", "v_proj"))
         if self._whole:
-            self._out = merged(None, "o_proj")
-            self._gate = merged(layer.post_attention_layernorm, "gate_proj")
-            self._up = merged(layer.post_attention_layernorm, "up_proj")
-            self._down = merged(None, "down_proj")
+            self._out = weights.onto_states(*merged("o_proj"))
+            self._gate = weights.behind_norm(*merged("gate_proj"))
+            self._up = weights.behind_norm(*merged("up_proj"))
+            self._down = weights.onto_states(*merged("down_proj"))
 
     def __call__(
         self,
@@ -200,7 +220,7 @@ class _Layer:
         view: _View,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """States [N, E] to the next states, and unrotated keys and values [B, T, K, D]."""
-        joined = _by_rows(lambda rows: self._qkv(_normalised(rows, self._eps)), states)
+        joined = _by_rows(lambda rows: self._qkv(self._normalised(rows, self._eps)), states)
         joined = joined.view(batch, -1, sum(self._heads), self._head_dim)
         heads, kv_heads, _ = self._heads
         value = joined[:, :, heads + kv_heads :]
@@ -223,7 +243,7 @@ class _Layer:
     def _above(self, read: Tensor, states: Tensor) -> Tensor:
         """What follows attention, of some rows."""
         states = self._out.plus(read, states)
-        normalised = _normalised(states, self._eps)
+        normalised = self._normalised(states, self._eps)
         gated = self._up.times(normalised, self._gate.silu(normalised))
         return self._down.plus(gated, states)
 
@@ -257,19 +277,6 @@ def _merged_weight(linears: list[nn.Linear], updates: list[Any]) -> Tensor:
         elif isinstance(update, FullRank):
             part.add_(update.weight)
     return whole
-
-
-def _normalised(states: Tensor, eps: float) -> Tensor:
-    """RMSNorm of [N, E] without its weight, computed in float32 or more."""
-    exact = torch.promote_types(torch.float32, states.dtype)
-    length = torch.linalg.vector_norm(states, dim=-1, dtype=exact)
-    square = length * length / states.shape[-1]
-    if states.device.type != "cpu":
-        return (states * torch.rsqrt(square + eps)[:, None]).to(states.dtype)
-    # A normalisation of "channels" with given statistics is the one kernel that multiplies rows by
-    # float32 numbers without a float32 copy: (x - 0) / sqrt(square + eps).
-    none = torch.zeros_like(square)
-    return functional.batch_norm(states[None], none, square, eps=eps)[0]
 
 
 def _rotated(states: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:

@@ -1,15 +1,15 @@
-"""Matrix products with what follows them: bias, activation, a second operand.
+"""A layer's matrix products with what is before and behind them: norm, bias, activation, residual.
 
 On processors that multiply bfloat16 they are computed inside the product's kernel, by the kernels
 that torch has for its own compiler; elsewhere, one after the other. Objects keep no state between
 calls, so several threads may use them at once.
 
-Shapes: N rows, I inputs, O outputs.
+Shapes: N rows, I inputs, O outputs, E hidden size.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -68,6 +68,67 @@ class Product:
         run = torch.ops.mkldnn._linear_pointwise.binary
         made: Tensor = run(states, other, self._weight, self._bias, operation)
         return made
+
+
+class Weights:
+    """How a layer's matrices are laid out, and its states [N, E] with them: here as they are.
+
+    Args:
+        kept: as ``Product``'s.
+    """
+
+    def __init__(self, *, kept: bool) -> None:
+        self._kept = kept
+
+    def entered(self, states: Tensor) -> Tensor:
+        """Embeddings as the lowest layer reads them."""
+        return states
+
+    def left(self, states: Tensor) -> Tensor:
+        """A layer's states as the base has them."""
+        return states
+
+    def normalised(self, states: Tensor, eps: float) -> Tensor:
+        """RMSNorm without its weight, computed in float32 or more."""
+        exact = torch.promote_types(torch.float32, states.dtype)
+        length = torch.linalg.vector_norm(states, dim=-1, dtype=exact)
+        square = length * length / states.shape[-1]
+        if states.device.type != "cpu":
+            return (states * torch.rsqrt(square + eps)[:, None]).to(states.dtype)
+        # A normalisation of "channels" with given statistics is the one kernel that multiplies rows
+        # by float32 numbers without a float32 copy: (x - 0) / sqrt(square + eps).
+        none = torch.zeros_like(square)
+        return functional.batch_norm(states[None], none, square, eps=eps)[0]
+
+    def behind_norm(self, weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> NormedProduct:
+        """The product that reads ``normalised`` states.
+
+        Args:
+            weight: W [O, E], as exact as it is known.
+            bias: b [O].
+            dtype: of the results.
+        """
+        return Product(weight.to(dtype), bias, kept=self._kept)
+
+    def onto_states(self, weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> AddedProduct:
+        """The product that is added to states; W [E, I], b [E]."""
+        return Product(weight.to(dtype), bias, kept=self._kept)
+
+
+class NormedProduct(Protocol):
+    """What ``Weights.behind_norm`` gives."""
+
+    def __call__(self, states: Tensor, /) -> Tensor: ...  # noqa: D102 - as Product's
+
+    def silu(self, states: Tensor, /) -> Tensor: ...  # noqa: D102
+
+    def times(self, states: Tensor, other: Tensor, /) -> Tensor: ...  # noqa: D102
+
+
+class AddedProduct(Protocol):
+    """What ``Weights.onto_states`` gives."""
+
+    def plus(self, states: Tensor, other: Tensor, /) -> Tensor: ...  # noqa: D102
 
 
 def joined_bias(linears: list[nn.Linear]) -> Tensor | None:

@@ -24,7 +24,8 @@ RECOMPUTE = "recompute"
 SLOT_FORMATS = ("bfloat16", "float16", "float32", "int8", "int4", RECOMPUTE)
 """How key and value slots can be written."""
 
-_STRIPS = "geometry.strip_chunks"
+_EQUAL = ("geometry.strip_chunks", "compressor")
+"""What is a matter of time, not of what slots are worth: how chunks were read."""
 
 NO_ENCODER = "none"
 """In place of an encoder: passages have no vectors."""
@@ -47,8 +48,9 @@ class TreeIdentity:
         key_position: how positions are kept in stored keys.
         passage_encoder: what made the passage vectors, or "none".
         compressor: how the adapter's updates were applied: "hooks", added to each layer's output,
-            or "merged" into the weights; equal but for rounding. Only the latter is written out:
-            identities from before there was a choice keep their digest.
+            "merged" into the weights, or "merged-int8", products in eight bits besides; slots are
+            worth the same. "hooks" is not written out: identities from before there was a choice
+            keep their digest.
         format_version: meaning of the tensors, ``TREE_FORMAT_VERSION``.
     """
 
@@ -92,19 +94,14 @@ class TreeIdentity:
 
     def obstacles(self, reader: TreeIdentity) -> list[tuple[str, Any, Any]]:
         """List what keeps ``reader`` from reading a tree of this identity, as ``differences``."""
-        harmless = {"slot_format", _STRIPS}
+        harmless = {"slot_format", *_EQUAL}
         if NO_ENCODER in (self.passage_encoder, reader.passage_encoder):
             harmless.add("passage_encoder")
-        if RECOMPUTE in (self.slot_format, reader.slot_format):
-            harmless.add("compressor")  # one of the two names none that made slots
         return [one for one in self.differences(reader) if one[0] not in harmless]
 
     def serves(self, other: TreeIdentity) -> bool:
-        """Whether a tree of this identity need not be made anew for ``other``.
-
-        How many chunks were read in one pass is a matter of time, not of what slots are worth.
-        """
-        return all(name == _STRIPS for name, _, _ in self.differences(other))
+        """Whether a tree of this identity need not be made anew for ``other``."""
+        return all(name in _EQUAL for name, _, _ in self.differences(other))
 
     def differences(self, other: TreeIdentity) -> list[tuple[str, Any, Any]]:
         """List ``(field, own value, other's value)`` for all that differ, geometry by entry."""

@@ -78,7 +78,9 @@ def test_running_text_reads_a_context_in_strips_and_questions_chunk_by_chunk(
     geometry = replace(GEOMETRY, lead_tokens=32, strip_chunks=4)
     tree, frontiers = _paths(len(tokens), geometry)
     passes.clear()
-    taken = SlotCache(tokens, bench.model.shared).take(tree, frontiers, whole=False)
+    taken = SlotCache(tokens, bench.model.shared, merged=bench.model.indexer.merged).take(
+        tree, frontiers, whole=False
+    )
     assert passes == [512, 32 + 512]
     stored = bench.model.indexer.compress_stored(tokens, tree, range(8))
     for slots, chunk in zip(taken.chunks, stored, strict=True):
@@ -89,7 +91,9 @@ def test_running_text_reads_a_context_in_strips_and_questions_chunk_by_chunk(
             assert torch.equal(one.place, same.place)
             assert torch.equal(one.local, same.local)
     passes.clear()
-    SlotCache(tokens, bench.model.shared).take(tree, frontiers, whole=True)
+    SlotCache(tokens, bench.model.shared, merged=bench.model.indexer.merged).take(
+        tree, frontiers, whole=True
+    )
     assert 32 + 512 not in passes
     assert sum(passes) >= 8 * 128 + 7 * 32
 
@@ -114,7 +118,11 @@ def test_shuffled_chunks_keep_their_slots_at_other_places(make_bench: Bench, sto
     bench = make_bench()
     tokens = bench.plain(story)[:512]
     tree, frontiers = _paths(512, GEOMETRY)
-    chunks = SlotCache(tokens, bench.model.shared).take(tree, frontiers, whole=False).chunks
+    chunks = (
+        SlotCache(tokens, bench.model.shared, merged=bench.model.indexer.merged)
+        .take(tree, frontiers, whole=False)
+        .chunks
+    )
     moved = shuffled(chunks, 0)
     assert [c[0].node.chunk for c in moved] != [0, 1, 2, 3]
     assert sorted(c[0].node.chunk for c in moved) == [0, 1, 2, 3]

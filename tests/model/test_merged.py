@@ -193,7 +193,15 @@ def test_in_bfloat16_it_is_as_near_to_float32_as_the_hooks_are(default_model: Pa
     from sharedcli.model.tokens import tokenize_text
 
     def load(dtype: str) -> Any:
-        return load_model(Settings(cache=default_model, offline=True, device="cpu", dtype=dtype))
+        return load_model(
+            Settings(
+                cache=default_model,
+                offline=True,
+                device="cpu",
+                dtype=dtype,
+                index_weights="plain",
+            )
+        )
 
     exact, model = load("float32"), load("bfloat16")
     text = Path(__file__).read_text("utf-8")

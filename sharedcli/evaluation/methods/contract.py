@@ -145,7 +145,9 @@ class Context:
     def slots(self, bench: Workbench) -> SlotCache:
         """Its compressed chunks, shared by all methods."""
         if self._slots is None:
-            self._slots = SlotCache(self.tokens, bench.model.shared, bench.together)
+            self._slots = SlotCache(
+                self.tokens, bench.model.shared, bench.together, bench.model.indexer.merged
+            )
         return self._slots
 
     def span(self, first: int, last: int) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from random import Random
 from typing import Any, cast
 
@@ -17,7 +16,7 @@ import torch
 from torch import Tensor
 
 from sharedcli.model.compressor import Compressor, Frontier, NodeSlots
-from sharedcli.model.merged import MergedLayers, is_mergeable
+from sharedcli.model.merged import MergedLayers
 from sharedcli.model.sharedllm import Encoded, SharedLLM
 from sharedcli.tree.context_tree import ContextTree, Node
 from sharedcli.tree.frontier import fixed_path
@@ -50,15 +49,20 @@ class SlotCache:
         tokens: the context, [T].
         model: base and adapter.
         together: geometries whose fixed paths are wanted sooner or later.
+        merged: the model's lowest layers as indexing reads them, where they can be merged.
     """
 
     def __init__(
-        self, tokens: Tensor, model: SharedLLM, together: Sequence[TreeGeometry] = ()
+        self,
+        tokens: Tensor,
+        model: SharedLLM,
+        together: Sequence[TreeGeometry] = (),
+        merged: MergedLayers | None = None,
     ) -> None:
         self._tokens = tokens
-        self._once = once = _EncodeOnce(model)
-        merged = cast(MergedLayers, once) if is_mergeable(model) else None
-        self._compressor = Compressor(cast(SharedLLM, once), merged=merged)
+        self._once = once = _EncodeOnce(model, merged)
+        reading = None if merged is None else cast(MergedLayers, once)
+        self._compressor = Compressor(cast(SharedLLM, once), merged=reading)
         self._together = together
         self._known: dict[tuple[TreeGeometry, Node], NodeSlots] = {}
         self._cost: dict[tuple[TreeGeometry, int], float] = {}
@@ -138,8 +142,9 @@ class SlotCache:
 class _EncodeOnce:
     """A model that remembers its last passes: every geometry reads the same chunks."""
 
-    def __init__(self, model: SharedLLM) -> None:
+    def __init__(self, model: SharedLLM, merged: MergedLayers | None) -> None:
         self._model = model
+        self._merged = merged
         self._last: dict[tuple[bytes, int, int | None, Strip | None], Encoded] = {}
         self.seconds = 0.0
 
@@ -155,9 +160,8 @@ class _EncodeOnce:
             started = time.perf_counter()
             while len(self._last) >= _REMEMBERED:
                 del self._last[next(iter(self._last))]
-            merged = _merged(self._model) if layers is None else None
-            if merged:
-                encoded = merged.encode(tokens, strip=strip)
+            if self._merged is not None and layers is None:
+                encoded = self._merged.encode(tokens, strip=strip)
             else:
                 encoded = self._model.encode(tokens, layers)
             self._last[key] = encoded
@@ -169,12 +173,6 @@ class _EncodeOnce:
     def forget(self) -> None:
         """Give the passes' memory back."""
         self._last.clear()
-
-
-@lru_cache(maxsize=1)
-def _merged(model: SharedLLM) -> MergedLayers | None:
-    """The compressor as indexing runs it, laid out once for all documents."""
-    return MergedLayers(model) if is_mergeable(model) else None
 
 
 def _all(tree: ContextTree, chunks: Sequence[int]) -> list[Node]:
