@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
+from math import ceil
 
 from sharedcli.tree.geometry import TreeGeometry
 
@@ -66,18 +68,19 @@ class ContextTree:
         return max(0, read.start - self.geometry.lead_tokens)
 
     def shared_among(self, workers: int) -> ContextTree:
-        """This tree with strips so short that each worker has two, if there are as many chunks."""
-        size = min(self.geometry.strip_chunks, max(1, -(-self.chunks // (2 * workers))))
+        """This tree with strips so short that all workers have as many, if there are the chunks."""
+        rounds = ceil(self.chunks / (self.geometry.strip_chunks * workers))
+        size = max(1, ceil(self.chunks / max(1, rounds * workers)))
         return replace(self, geometry=replace(self.geometry, strip_chunks=size))
 
     def strips(self, chunks: Sequence[int]) -> Iterator[Sequence[int]]:
-        """Those of ``chunks`` (ascending) that are read in one pass, pass by pass."""
-        first = 0
-        for last in range(1, len(chunks) + 1):
-            following = chunks[last] if last < len(chunks) else None
-            if following != chunks[last - 1] + 1 or following % self.geometry.strip_chunks == 0:
-                yield chunks[first:last]
-                first = last
+        """Those of ``chunks`` (ascending) that are read in one pass, pass by pass.
+
+        All strips of a document are as long as each other, give or take a chunk.
+        """
+        count = ceil(self.chunks / self.geometry.strip_chunks)
+        for _, strip in groupby(chunks, lambda chunk: chunk * count // self.chunks):
+            yield from _runs(list(strip))
 
     def split(self, node: Node) -> int:
         """Tokens of the left half of ``node``."""
@@ -111,3 +114,12 @@ class ContextTree:
     def slots(self, node: Node) -> int:
         """Slots of a node: the geometry's number, or one per token where it has fewer."""
         return min(self.geometry.slots_per_node, node.tokens)
+
+
+def _runs(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Neighbours of ascending numbers together."""
+    first = 0
+    for last in range(1, len(numbers) + 1):
+        if last == len(numbers) or numbers[last] != numbers[last - 1] + 1:
+            yield numbers[first:last]
+            first = last

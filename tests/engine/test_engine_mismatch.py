@@ -1,4 +1,4 @@
-"""A tree serves exactly the makers it names: every other one is refused, by the name that differs.
+"""A tree serves the makers it names, however they read it: others are refused, by what differs.
 
 One library, asked by an engine that differs in one thing at a time.
 """
@@ -129,9 +129,15 @@ def test_another_quantization(asked: Settings, monkeypatch: pytest.MonkeyPatch) 
     assert "quantization was 'none', is 'bnb-4bit'" in refused(asked)
 
 
-def test_another_way_to_apply_the_updates(asked: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_way_to_apply_the_updates_is_none_to_the_slots(asked: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loading, "is_mergeable", lambda _model: False)
-    assert "compressor was 'merged', is 'hooks'" in refused(asked)
+    with Engine(asked) as engine:
+        (record,) = engine.documents()
+        assert engine.store().identity(record.id).compressor == "merged"
+        assert engine.model().tree_identity(asked, "none").compressor == "hooks"
+        *_, done = engine.index([str(asked.store.parent / "note.txt")])
+        assert done.counts.unchanged == 1
+        assert engine.ask(QUESTION).read() is not None
 
 
 def test_an_identity_from_before_that_choice_keeps_its_digest(asked: Settings) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 from hypothesis import given
 from hypothesis import strategies as st
 from tree_strategies import trees
@@ -19,14 +21,29 @@ def test_a_short_documents_chunks_are_shared_out() -> None:
         return [list(strip) for strip in tree.strips(range(chunks))]
 
     assert strips(1) == [[0]]
-    assert strips(3) == [[0], [1], [2]]
-    assert strips(6) == [[0, 1], [2, 3], [4, 5]]
-    assert [len(strip) for strip in strips(70)] == [8] * 8 + [6]
+    assert strips(3) == [[0, 1], [2]]
+    assert strips(6) == [[0, 1, 2], [3, 4, 5]]
+    assert [len(strip) for strip in strips(17)] == [5, 4, 4, 4]
+    assert [len(strip) for strip in strips(70)] == [7] * 10
     many = ContextTree(16 * 70, geometry).shared_among(16)
-    assert [len(strip) for strip in many.strips(range(70))] == [3] * 23 + [1]
-    tree = ContextTree(16 * 70, geometry)
+    assert [len(strip) for strip in many.strips(range(70))] == [5] * 14
+    tree = ContextTree(16 * 64, geometry)
     found = [list(strip) for strip in tree.strips([6, 7, 8, 10, 11, 15, 16])]
     assert found == [[6, 7], [8], [10, 11], [15], [16]]
+
+
+@given(st.integers(1, 200), st.integers(1, 8), st.integers(1, 9))
+def test_strips_are_alike_and_as_few_rounds_as_can_be(
+    chunks: int, most: int, workers: int
+) -> None:
+    geometry = TreeGeometry(16, 2, 2, "nested", lead_tokens=8, strip_chunks=most)
+    tree = ContextTree(16 * chunks, geometry).shared_among(workers)
+    strips = list(tree.strips(range(chunks)))
+    assert [chunk for strip in strips for chunk in strip] == list(range(chunks))
+    lengths = [len(strip) for strip in strips]
+    assert max(lengths) <= most
+    assert max(lengths) - min(lengths) <= 1
+    assert ceil(len(strips) / workers) == ceil(chunks / (most * workers))
 
 
 @given(trees("nested"), st.data())
