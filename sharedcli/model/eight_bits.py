@@ -86,7 +86,7 @@ class EightBitWeights(Weights):
     def onto_states(self, weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> _ByRows:
         """The product that is added to states."""
         turned = self._rotate(weight.T.contiguous()).T.contiguous()
-        return _ByRows(turned, None if bias is None else self._rotate(bias[None])[0], dtype)
+        return _ByRows(turned, None if bias is None else self._rotate(bias.float()[None])[0], dtype)
 
 
 class EightBitProduct:

@@ -129,7 +129,9 @@ def test_another_quantization(asked: Settings, monkeypatch: pytest.MonkeyPatch) 
     assert "quantization was 'none', is 'bnb-4bit'" in refused(asked)
 
 
-def test_another_way_to_apply_the_updates_is_none_to_the_slots(asked: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_way_to_apply_the_updates_is_none_to_the_slots(
+    asked: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(loading, "is_mergeable", lambda _model: False)
     with Engine(asked) as engine:
         (record,) = engine.documents()

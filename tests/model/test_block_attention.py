@@ -67,6 +67,26 @@ def test_masked(served: bool, length: int, by_query: bool, added: bool) -> None:
     assert_close(masked(query, keys, values, mask), exact(query, keys, values, seen))
 
 
+def test_a_mask_that_is_added_counts_as_scores_do(served: bool) -> None:
+    query, keys, values = sample(ROWS + 9, 40)
+    mask = torch.randn(2, 1, ROWS + 9, 40, generator=torch.Generator().manual_seed(1)).bfloat16()
+    wanted = exact(query, keys, values, mask.double())
+    assert_close(masked(query, keys, values, mask), wanted)
+
+
+@pytest.mark.parametrize("size", [40.0, 400.0, -400.0])
+def test_scores_whose_exponentials_are_no_numbers(served: bool, size: float) -> None:
+    query, keys, values = sample(2 * ROWS, 2 * ROWS)
+    keys[:, :, :, 0] = size  # added to all scores of a query, which changes nothing
+    query[:, :, :, 0] = torch.where(query[:, :, :, 0] > 0, 4, -4)
+    found = causal(query, keys, values)
+    visible = torch.ones(2 * ROWS, 2 * ROWS, dtype=torch.bool).tril()
+    assert torch.isfinite(found).all()
+    wanted = exact(query, keys, values, visible)
+    # scores of this size are rounded, in any case
+    assert (found.double() - wanted).norm() < (0.06 if size == 40 else 0.5) * wanted.norm()
+
+
 def test_many_keys_make_small_blocks(served: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(block_attention, "_SCORES", 1)
     query, keys, values = sample(35, 40)

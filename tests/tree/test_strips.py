@@ -33,9 +33,7 @@ def test_a_short_documents_chunks_are_shared_out() -> None:
 
 
 @given(st.integers(1, 200), st.integers(1, 8), st.integers(1, 9))
-def test_strips_are_alike_and_as_few_rounds_as_can_be(
-    chunks: int, most: int, workers: int
-) -> None:
+def test_strips_are_alike_and_as_few_rounds_as_can_be(chunks: int, most: int, workers: int) -> None:
     geometry = TreeGeometry(16, 2, 2, "nested", lead_tokens=8, strip_chunks=most)
     tree = ContextTree(16 * chunks, geometry).shared_among(workers)
     strips = list(tree.strips(range(chunks)))
