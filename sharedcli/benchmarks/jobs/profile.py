@@ -17,8 +17,14 @@ from sharedcli.benchmarks.opening import BenchEngine, open_bench
 from sharedcli.benchmarks.plan import Plan, Tell
 from sharedcli.benchmarks.sample import make_sample, source_text
 
-MATRIX = ("::mm", "::addmm", "::bmm", "::baddbmm", "::linear", "linear_pointwise", "mkldnn_linear")
-ATTENTION = ("scaled_dot_product", "flash_attention", "efficient_attention", "::_softmax")
+MATRIX = (
+    *("::mm", "::addmm", "::bmm", "::baddbmm", "::linear"),
+    *("linear_pointwise", "mkldnn_linear"),  # qlinear_pointwise as well
+)
+ATTENTION = (
+    *("scaled_dot_product", "flash_attention", "efficient_attention"),
+    *("::_softmax", "::exp2_"),
+)
 _BUSY = 0.05
 """Share of the wall clock that a thread computes at least to count as one of the workers."""
 
