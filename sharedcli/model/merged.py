@@ -4,10 +4,11 @@ The hooks of ``lora.py`` serve training and two roles in one pass; for reading w
 cost more than the weights they change. Here the lowest layers are laid out once as plain matrices:
 low-rank updates and the weights of the norms are folded in (in float32, rounded once), queries,
 keys and values are one product, and on processors that multiply bfloat16 the activation, the gate
-and the residual are computed inside the products' kernels.
+and the residual are computed inside the products' kernels (``products.py``). Where it is faster,
+products are of eight-bit numbers (``eight_bits.py``).
 
 What comes out is what ``SharedLLM.encode`` gives, but for rounding: equal in float64, and in
-bfloat16 no further from float32 than the hooks are. Trees name which of the two made them
+bfloat16 no further from float32 than the hooks are. Trees name what made them
 (``TreeIdentity.compressor``). Keys are taken before their rotation, so none has to be taken back;
 the last layer ends at its keys and values.
 
@@ -220,7 +221,7 @@ class _Layer:
         view: _View,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """States [N, E] to the next states, and unrotated keys and values [B, T, K, D]."""
-        joined = _by_rows(lambda rows: self._qkv(self._normalised(rows, self._eps)), states)
+        joined = self._qkv(self._normalised(states, self._eps))
         joined = joined.view(batch, -1, sum(self._heads), self._head_dim)
         heads, kv_heads, _ = self._heads
         value = joined[:, :, heads + kv_heads :]
