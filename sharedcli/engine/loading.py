@@ -157,10 +157,12 @@ class LoadedModel:
             adapter=self.adapter_sha256,
             quantization=identity.quantization or "none",
             passage_encoder=encoder,
-            compressor=self._reading() if settings.slot_format != RECOMPUTE else "hooks",
+            compressor=self.reading if settings.slot_format != RECOMPUTE else "hooks",
         )
 
-    def _reading(self) -> str:
+    @property
+    def reading(self) -> str:
+        """How indexing reads text; see ``TreeIdentity.compressor``."""
         if not self.merges:
             return "hooks"
         return "merged-int8" if self.in_eight_bits else "merged"

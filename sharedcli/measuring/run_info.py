@@ -41,6 +41,7 @@ def setup(
             "injected_layers": model.shared.injected_layers,
             "form": model.shared.config.form,
             "geometry": model.geometry(settings).to_dict(),
+            "compressor": model.reading,
             "attention": model.base.attn_implementation,
         }
     found |= {name: getattr(settings, name) for name in SETTINGS}

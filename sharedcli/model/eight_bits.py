@@ -15,7 +15,7 @@ Shapes: N rows, I inputs, O outputs, E hidden size.
 from __future__ import annotations
 
 import math
-from typing import Any
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -41,9 +41,25 @@ def has_eight_bit_products(device: torch.device, dtype: torch.dtype) -> bool:
     """
     if device.type != "cpu" or dtype not in (torch.bfloat16, torch.float32):
         return False
-    kernels: Any = torch.ops.onednn
     has_vnni: bool = getattr(torch.cpu, "_is_vnni_supported", bool)()
-    return has_vnni and all(hasattr(kernels, name) for name in _KERNELS)
+    return has_vnni and _are_right()
+
+
+@cache
+def _are_right() -> bool:
+    """Try the kernels, which are torch's for its compiler and not public, on a small product."""
+    if not all(hasattr(torch.ops.onednn, name) for name in _KERNELS):
+        return False
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randint(100, 127, (32, 64), generator=generator).float()
+    inputs = torch.randint(200, 255, (3, 64), generator=generator)  # sums of two need 17 bits
+    wanted = torch.nn.functional.silu((inputs - _ZERO).float() @ weight.T * 1e-6)
+    try:
+        product = EightBitProduct(weight, None, torch.float32, 1e-6)
+        found = product.silu(inputs.to(torch.uint8))
+    except RuntimeError:
+        return False
+    return bool((found - wanted).norm() < 0.02 * wanted.norm())
 
 
 def is_worth_it(dtype: torch.dtype, hidden_size: int) -> bool:

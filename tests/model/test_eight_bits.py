@@ -133,6 +133,7 @@ def test_slots_of_the_default_model_are_near_float32(default_model: Path) -> Non
     assert relative(found.values, truth.values) < 0.11
 
 
+@needs_kernels
 def test_where_there_are_no_such_products(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not has_eight_bit_products(torch.device("meta"), torch.bfloat16)
     assert not has_eight_bit_products(CPU, torch.float64)
@@ -141,8 +142,26 @@ def test_where_there_are_no_such_products(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: False)
     assert not has_eight_bit_products(CPU, torch.bfloat16)
     monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: True)
+    eight_bits._are_right.cache_clear()
     monkeypatch.setattr(eight_bits, "_KERNELS", ("no_such_kernel",))
     assert not has_eight_bit_products(CPU, torch.bfloat16)
+    eight_bits._are_right.cache_clear()
+
+
+@needs_kernels
+@pytest.mark.parametrize("wrong", ["refused", "otherwise"])
+def test_kernels_that_work_otherwise_are_left_alone(
+    monkeypatch: pytest.MonkeyPatch, wrong: str
+) -> None:
+    def product(self: Any, states: Tensor, activation: str = "none") -> Tensor:
+        if wrong == "refused":
+            raise RuntimeError("no such activation")
+        return torch.ones(len(states), 32)
+
+    eight_bits._are_right.cache_clear()
+    monkeypatch.setattr(eight_bits.EightBitProduct, "__call__", product)
+    assert not has_eight_bit_products(CPU, torch.bfloat16)
+    eight_bits._are_right.cache_clear()
 
 
 def test_where_they_are_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
