@@ -30,7 +30,7 @@ def test_every_field_of_an_identity_has_a_refusal() -> None:
     assert OTHERS.keys() == {field.name for field in dataclasses.fields(TreeIdentity)}
 
 
-@pytest.mark.parametrize("field", OTHERS.keys() - {"slot_format"})
+@pytest.mark.parametrize("field", OTHERS.keys() - {"slot_format", "compressor"})
 def test_another_identity_is_refused_by_name(store: Store, field: str) -> None:
     own = {"passage_encoder": "acme/encoder"} if field == "passage_encoder" else {}
     record = samples.put(store, 1, maker=samples.identity(**own))
@@ -54,8 +54,8 @@ def test_another_identity_is_refused_by_name(store: Store, field: str) -> None:
     assert ("--model acme/base" in message) == (field == "model")
 
 
-@pytest.mark.parametrize("field", ["slot_format", "passage_encoder"])
-def test_how_a_tree_is_written_keeps_nobody_from_reading_it(store: Store, field: str) -> None:
+@pytest.mark.parametrize("field", ["slot_format", "passage_encoder", "compressor"])
+def test_how_a_tree_was_made_keeps_nobody_from_reading_it(store: Store, field: str) -> None:
     one, two = samples.identity(), samples.identity(**{field: OTHERS[field]})
     store.check_identity(samples.put(store, 1, maker=one), two)
     store.check_identity(samples.put(store, 1, maker=two), one)
