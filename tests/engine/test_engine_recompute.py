@@ -119,6 +119,7 @@ def _opened(engine: Engine, level: int) -> tuple[list[ChunkFrontier], dict[str, 
 @pytest.mark.parametrize("slot_format", ["float32", "recompute"])
 def test_levels_below_the_stored_ones_are_made_anew(
     settings_for: Callable[..., Settings],
+    adapter_folder: Callable[..., str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     slot_format: str,
@@ -126,7 +127,8 @@ def test_levels_below_the_stored_ones_are_made_anew(
     (tmp_path / "day.txt").write_text((LAMP + BELL + TIDE) * 6, "utf-8")
     sizes = {"levels": "nested", "lead_tokens": 40, "stored_depth": 1, "depth": 3}
     sizes["strip_chunks"] = 1  # in strips, stored slots know more of what precedes their chunk
-    with Engine(settings_for(slot_format=slot_format, **sizes)) as engine:
+    adapter = adapter_folder(injected_layers=4)  # of one layer, slots see no lead
+    with Engine(settings_for(adapter=adapter, slot_format=slot_format, **sizes)) as engine:
         run_index(engine, tmp_path / "day.txt")
         model, store = engine.model(), engine.store()
         compressor = Compressor(model.shared)
