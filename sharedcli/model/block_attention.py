@@ -171,6 +171,8 @@ class _Unshifted(_Softmax):
         return torch.bmm(powers, values).div_(sums)
 
     def holds(self) -> bool:
+        if not self._sums:  # there were no queries
+            return True
         low, high = torch.aminmax(torch.cat(self._sums))
         return float(low) > 1 / _LARGE and float(high) < _LARGE
 

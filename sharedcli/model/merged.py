@@ -52,6 +52,10 @@ ROWS = 1100
 in the processor's cache."""
 
 
+_AT_ONCE = 2
+"""Layers that are laid out at the same time: each takes a copy of a matrix in float32."""
+
+
 def is_mergeable(model: SharedLLM) -> bool:
     """Whether the lowest layers are of a kind that is known here, with weights that are not packed.
 
@@ -99,7 +103,7 @@ class MergedLayers:
         self._last = model.injected_layers - 1
         self._layers: list[_Layer] | None = None
         if kept:
-            with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            with ThreadPoolExecutor(_AT_ONCE) as pool:
                 self._layers = list(pool.map(self._laid_out, range(self._last + 1)))
 
     @torch.inference_mode()

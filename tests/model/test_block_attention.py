@@ -42,6 +42,11 @@ def assert_close(found: Tensor, wanted: Tensor) -> None:
     assert (found.double() - wanted).norm() < 0.01 * wanted.norm()
 
 
+def test_no_queries_have_no_results(served: bool) -> None:
+    query, keys, values = sample(0, 5)
+    assert masked(query, keys, values, None).shape == (2, 6, 0, 16)
+
+
 @pytest.mark.parametrize("length", [1, ROWS, 2 * ROWS + 3])
 @pytest.mark.parametrize("before", [0, 5])
 @pytest.mark.parametrize("room", [0, 4])  # keys behind the last query's own
