@@ -113,8 +113,7 @@ def _in_blocks(  # noqa: PLR0917 - the parts of attention
 ) -> Tensor:
     batch, heads, length, size = query.shape
     groups = keys.shape[1]
-    turned = keys.flatten(0, 1).transpose(1, 2)
-    rows = values.flatten(0, 1)
+    columns, rows = keys.flatten(0, 1), values.flatten(0, 1)
     softmax = softmax or _Unshifted()
     factor = softmax.unit * (size**-0.5 if scale is None else scale)
     nothing = query.new_zeros(1, 1, 1)
@@ -124,7 +123,9 @@ def _in_blocks(  # noqa: PLR0917 - the parts of attention
         seen = keys.shape[2] if before is None else before + end
         # heads that share keys are rows of one product
         asked = query[:, :, start:end].reshape(batch * groups, -1, size)
-        scores = torch.baddbmm(nothing, asked, turned[:, :, :seen], beta=0, alpha=factor)
+        # a copy of rows is cheaper than one that the product makes of columns with gaps
+        turned = columns[:, :seen].contiguous().transpose(1, 2)
+        scores = torch.baddbmm(nothing, asked, turned, beta=0, alpha=factor)
         by_head = scores.view(batch, heads, end - start, seen)
         if before is not None:
             by_head[..., before + start :].add_(later[: end - start, : end - start])

@@ -89,9 +89,10 @@ class EightBitWeights(Weights):
 
     def normalised(self, states: Tensor, eps: float) -> Tensor:
         """RMSNorm without its weight, in eight bits."""
-        length = torch.linalg.vector_norm(states, dim=-1, dtype=torch.float32)
+        values = _copy(states)
+        length = torch.linalg.vector_norm(values, dim=-1)
         size = torch.rsqrt(length * length / states.shape[-1] + eps) * (_STEPS / _LIMIT)
-        return _eight_bits(_copy(states).mul_(size[:, None]).clamp_(-_STEPS, _STEPS))
+        return _eight_bits(values.mul_(size[:, None]).clamp_(-_STEPS, _STEPS))
 
     def behind_norm(
         self, weight: Tensor, bias: Tensor | None, dtype: torch.dtype

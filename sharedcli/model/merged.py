@@ -23,7 +23,6 @@ size, E hidden size, S kept tokens, M layers.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,10 +49,6 @@ _PRODUCTS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "do
 ROWS = 1100
 """Tokens that go through a layer's products together at most: what lies between the products stays
 in the processor's cache."""
-
-
-_AT_ONCE = 2
-"""Layers that are laid out at the same time: each takes a copy of a matrix in float32."""
 
 
 def is_mergeable(model: SharedLLM) -> bool:
@@ -103,8 +98,7 @@ class MergedLayers:
         self._last = model.injected_layers - 1
         self._layers: list[_Layer] | None = None
         if kept:
-            with ThreadPoolExecutor(_AT_ONCE) as pool:
-                self._layers = list(pool.map(self._laid_out, range(self._last + 1)))
+            self._layers = [self._laid_out(index) for index in range(self._last + 1)]
 
     @torch.inference_mode()
     def _laid_out(self, index: int) -> _Layer:
@@ -225,7 +219,7 @@ class _Layer:
         view: _View,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """States [N, E] to the next states, and unrotated keys and values [B, T, K, D]."""
-        joined = self._qkv(self._normalised(states, self._eps))
+        joined = self._qkv(_by_rows(self._before, states))
         joined = joined.view(batch, -1, sum(self._heads), self._head_dim)
         heads, kv_heads, _ = self._heads
         value = joined[:, :, heads + kv_heads :]
@@ -245,10 +239,13 @@ class _Layer:
             states = _by_rows(self._above, read, view.rows(states, batch))
         return states, key, value
 
+    def _before(self, states: Tensor) -> Tensor:
+        return self._normalised(states, self._eps)
+
     def _above(self, read: Tensor, states: Tensor) -> Tensor:
         """What follows attention, of some rows."""
         states = self._out.plus(read, states)
-        normalised = self._normalised(states, self._eps)
+        normalised = self._before(states)
         gated = self._up.times(normalised, self._gate.silu(normalised))
         return self._down.plus(gated, states)
 

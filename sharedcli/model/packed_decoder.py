@@ -50,7 +50,11 @@ class PackedDecoder:
         self.work = torch.float64 if model.dtype == torch.float64 else torch.float32
         self.sinks = model.config.sink_tokens
         self.layers = len(model.base.model.layers)
-        self.epsilon = float(model.base.config.rms_norm_eps)
+        epsilon = float(model.base.config.rms_norm_eps)
+        self.floors = {
+            size: norm_floor(size, epsilon, self.work)
+            for size in (model.base.config.hidden_size, self.merged.shape.head_dim)
+        }
         self._base: Any = model.base
         self._packed: tuple[list[Layer], Matrix] | None = None
 
@@ -182,7 +186,7 @@ class PackedStream:
         per_group = decoder.merged.shape.per_group
         columns = torch.arange(2 * self._widest)
         rows = torch.arange(ROWS).repeat_interleave(per_group)[:, None]
-        self._masks = _additive(columns < self._widest + rows, self._cache.keys[0].dtype)
+        self._masks = _additive(columns < self._widest + rows, self._cache.layers[0].dtype)
 
     def _run(self, states: Tensor, layers: list[Layer] | None, kind: WeightFormat) -> Tensor:
         """Run all layers over the next tokens' ``states`` [T, E]; None merges them one by one."""
@@ -204,11 +208,12 @@ class PackedStream:
             states.add_(layer.output(mixed.to(dtype)))
             hidden = layer.gate_up(self._norm(states, layer.mlp_norm).to(dtype))
             gate, up = hidden.chunk(2, -1)
-            for rows, part in zip(
-                states.split(SHARED_ROWS),
-                functional.silu(gate).mul_(up).split(SHARED_ROWS),
-                strict=True,
-            ):
+            gated = functional.silu(gate).mul_(up)
+            if count <= SHARED_ROWS:
+                states.add_(layer.down(gated))
+                continue
+            parts = zip(states.split(SHARED_ROWS), gated.split(SHARED_ROWS), strict=True)
+            for rows, part in parts:
                 rows.add_(layer.down(part))
         self.seen += count
         return states
@@ -219,18 +224,18 @@ class PackedStream:
         """Attention's results [T, H D] of one layer, after writing its keys and values."""
         cache, shape = self._cache, self._decoder.merged.shape
         assert cache is not None
-        count, dim, groups = len(qkv), shape.head_dim, shape.groups
-        turning = shape.query_size + shape.key_size
-        heads = qkv[:, :turning].to(turns.real.dtype).view(count, -1, dim)
-        if layer.head_norm is not None:
-            heads = self._norm(heads, layer.head_norm)
-        torch.view_as_complex(heads.view(count, -1, dim // 2, 2)).mul_(turns)
-        turned = heads.reshape(count, turning)
-        place = cache.slots[index] + self.seen
-        cache.keys[index][place : place + count] = turned[:, shape.query_size :]
-        cache.values[index][place : place + count] = qkv[:, turning:]
         keys, values = self._views[index]
-        query = turned[:, : shape.query_size].to(keys.dtype)
+        count, dim, groups = len(qkv), shape.head_dim, shape.groups
+        joined = qkv.to(turns.real.dtype).view(count, -1, dim)
+        heads = joined.shape[1] - 2 * groups
+        turning = joined[:, : heads + groups]
+        if layer.head_norm is not None:
+            turning.copy_(self._norm(turning, layer.head_norm))
+        torch.view_as_complex(turning.view(count, -1, dim // 2, 2)).mul_(turns)
+        joined = joined.to(keys.dtype)
+        query = joined[:, :heads]
+        own = joined[:, heads:].view(count, 2, groups, dim).permute(1, 2, 0, 3)
+        cache.write(index, self.seen, own)
         if self._few(count):
             query = query.reshape(-1, groups, dim).transpose(0, 1)[None]
             mixed = functional.scaled_dot_product_attention(query, keys, values, attn_mask=mask)
@@ -269,17 +274,22 @@ class PackedStream:
         return _additive(visible, self._masks.dtype)
 
     def _norm(self, states: Tensor, weight: Tensor) -> Tensor:
-        return rms_norm(states, weight, self._decoder.epsilon)
+        return rms_norm(states, weight, self._decoder.floors[states.shape[-1]])
 
 
-def rms_norm(states: Tensor, weight: Tensor, epsilon: float) -> Tensor:
+def rms_norm(states: Tensor, weight: Tensor, floor: Tensor) -> Tensor:
     """RMSNorm of ``states`` [..., E] with ``weight`` already times the square root of E.
 
-    x / sqrt(mean(x^2) + e) = sqrt(E) x / sqrt(|x|^2 + E e): three operations instead of six.
+    x / sqrt(mean(x^2) + e) = sqrt(E) x / sqrt(|x|^2 + E e): three operations instead of six, with
+    ``floor`` the square root of E e.
     """
     size = torch.linalg.vector_norm(states, dim=-1, keepdim=True)
-    floor = size.new_tensor(math.sqrt(states.shape[-1] * epsilon))
     return (states / torch.hypot(size, floor)).mul_(weight)
+
+
+def norm_floor(size: int, epsilon: float, work: torch.dtype) -> Tensor:
+    """What ``rms_norm`` of ``size`` numbers takes."""
+    return torch.tensor(math.sqrt(size * epsilon), dtype=work)
 
 
 def _additive(visible: Tensor, dtype: torch.dtype) -> Tensor:

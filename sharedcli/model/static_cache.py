@@ -26,7 +26,11 @@ def round_up(length: int) -> int:
 
 
 class StaticCache:
-    """Keys and values [1, K, length, D] of each layer, token by token in memory."""
+    """Keys and values [2, K, length, D] of each layer, in ``layers``.
+
+    A group's tokens stand together in memory: what a decoded token reads has left the processor's
+    caches since the last one, and comes back faster in one piece.
+    """
 
     def __init__(
         self,
@@ -37,43 +41,42 @@ class StaticCache:
         capacity: int,
     ) -> None:
         """Room for ``capacity`` tokens beside the slots of ``injected``."""
-        self._shape = shape
         self.capacity = round_up(capacity)
         self.slots = [
             injected.slots if injected is not None and injected.reaches(index) else 0
             for index in range(layers)
         ]
-        size = shape.key_size
+        groups, dim = shape.groups, shape.head_dim
         # Zeros: what is masked is still multiplied by nothing, and must be a number.
-        self.keys = [
-            torch.zeros(round_up(slots + self.capacity), size, dtype=dtype) for slots in self.slots
+        self.layers = [
+            torch.zeros(2, groups, round_up(slots + self.capacity), dim, dtype=dtype)
+            for slots in self.slots
         ]
-        self.values = [torch.zeros_like(keys) for keys in self.keys]
-        rows = shape.key_rows()
+        order = shape.key_rows()[:dim]  # of one group; all are alike
         for index, slots in enumerate(self.slots):
             if slots and injected is not None:
-                keys, values = injected.keys[index][0], injected.values[index][0]
-                self.keys[index][:slots] = keys.transpose(0, 1).reshape(slots, size)[:, rows]
-                self.values[index][:slots] = values.transpose(0, 1).reshape(slots, size)
+                self.layers[index][0, :, :slots] = injected.keys[index][0][..., order]
+                self.layers[index][1, :, :slots] = injected.values[index][0]
 
     def reserve(self, tokens: int) -> None:
         """Make room for ``tokens`` tokens in all."""
         if tokens <= self.capacity:
             return
         self.capacity = round_up(max(tokens, self.capacity * 3 // 2))
-        for parts in (self.keys, self.values):
-            for index, slots in enumerate(self.slots):
-                old = parts[index]
-                parts[index] = old.new_zeros(round_up(slots + self.capacity), old.shape[1])
-                parts[index][: len(old)] = old
+        for index, old in enumerate(self.layers):
+            length = round_up(self.slots[index] + self.capacity)
+            self.layers[index] = old.new_zeros(*old.shape[:2], length, old.shape[3])
+            self.layers[index][:, :, : old.shape[2]] = old
+
+    def write(self, layer: int, seen: int, new: Tensor) -> None:
+        """Put keys and values [2, K, R, D] of tokens behind the first ``seen``."""
+        place = self.slots[layer] + seen
+        self.layers[layer][:, :, place : place + new.shape[2]] = new
 
     def views(self, tokens: int) -> list[tuple[Tensor, Tensor]]:
-        """Keys and values of each layer as attention takes them, for ``tokens`` tokens in all."""
-        shape = (self._shape.groups, self._shape.head_dim)
+        """Keys and values [1, K, length, D] of each layer for ``tokens`` tokens in all."""
+        ends = [round_up(slots + tokens) for slots in self.slots]
         return [
-            tuple(  # type: ignore[misc]
-                part[: round_up(slots + tokens)].view(-1, *shape).transpose(0, 1)[None]
-                for part in (keys, values)
-            )
-            for slots, keys, values in zip(self.slots, self.keys, self.values, strict=True)
+            (layer[:1, :, :end], layer[1:, :, :end])
+            for layer, end in zip(self.layers, ends, strict=True)
         ]

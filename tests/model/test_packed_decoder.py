@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sharedcli.model.decoder import Decoder, Sampling
 from sharedcli.model.injected import InjectedKV
-from sharedcli.model.packed_decoder import ROWS, PackedDecoder, PackedStream, rms_norm
+from sharedcli.model.packed_decoder import ROWS, PackedDecoder, PackedStream, norm_floor, rms_norm
 from sharedcli.model.sharedllm import SharedLLM
 
 NEVER: frozenset[int] = frozenset()
@@ -170,4 +170,5 @@ def test_packed_weights_are_kept_until_the_adapter_changes() -> None:
 def test_the_norm_is_the_field_s() -> None:
     states, weight = torch.randn(3, 16, dtype=torch.float64), torch.randn(16, dtype=torch.float64)
     expected = torch.nn.functional.rms_norm(states, (16,), weight, 1e-2)
-    assert greatest(rms_norm(states, weight * 4, 1e-2), expected) < 1e-12
+    floor = norm_floor(16, 1e-2, torch.float64)
+    assert greatest(rms_norm(states, weight * 4, floor), expected) < 1e-12

@@ -32,10 +32,10 @@ def test_slots_stand_first_in_injected_layers_only() -> None:
 def test_growing_keeps_what_is_there() -> None:
     cache = StaticCache(1, SHAPE, torch.float32, None, 5)
     assert cache.capacity == STEP
-    cache.keys[0][:5] = torch.arange(5.0)[:, None]
+    cache.layers[0][0, :, :5] = torch.arange(5.0)[:, None]
     cache.reserve(STEP)
     assert cache.capacity == STEP
     cache.reserve(STEP + 1)
-    assert cache.capacity == 2 * STEP == len(cache.keys[0])
-    assert cache.keys[0][:5, 3].tolist() == [0, 1, 2, 3, 4]
-    assert not cache.keys[0][5:].any()
+    assert cache.capacity == 2 * STEP == cache.layers[0].shape[2]
+    assert cache.layers[0][0, :, :5, 3].tolist() == 2 * [[0, 1, 2, 3, 4]]
+    assert not cache.layers[0][:, :, 5:].any()
