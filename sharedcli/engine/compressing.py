@@ -120,7 +120,7 @@ def batches(tree: ContextTree) -> Iterator[list[int]]:
     batch: list[int] = []
     tokens = 0
     for strip in tree.strips(range(tree.chunks)):
-        more = tree.geometry.lead_tokens + len(strip) * tree.geometry.chunk_tokens
+        more = tree.geometry.strip_lead + len(strip) * tree.geometry.chunk_tokens
         if batch and tokens + more > BATCH_TOKENS:
             yield batch
             batch, tokens = [], 0

@@ -19,7 +19,8 @@ from sharedcli.model.base import Base, load_base
 from sharedcli.model.compressor import Compressor
 from sharedcli.model.eight_bits import EightBitWeights, has_eight_bit_products, is_worth_it
 from sharedcli.model.merged import MergedLayers, is_mergeable
-from sharedcli.model.sharedllm import SharedLLM, seen_at_once
+from sharedcli.model.sharedllm import SharedLLM
+from sharedcli.model.sliding_window import seen_at_once
 from sharedcli.paths import home_path
 from sharedcli.settings import Settings
 from sharedcli.store.identity import RECOMPUTE, TreeIdentity

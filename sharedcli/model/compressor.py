@@ -127,7 +127,7 @@ class Compressor:
         for context, chunks in by_chunk.items():
             tree = trees[context]
             for several in tree.strips(sorted(chunks)):
-                strip, start = Strip.of(tree, several), tree.sequence_start(tree.root(several[0]))
+                strip, start = Strip.of(tree, several), tree.strip_start(several[0])
                 job = Job(context, start, start + strip.tokens)
                 encoded = self._encode(stack(contexts, [job]), strip=strip)
                 yield encoded, 0, job, [node for chunk in several for node in chunks[chunk]]
@@ -203,8 +203,8 @@ class Compressor:
     ) -> Iterator[tuple[int, ChunkSlots]]:
         """Strips of equal lengths, so that their nodes and windows lie at the same places."""
         roots, choice = [tree.root(chunk) for chunk in strips[0]], tree.geometry.slot_choice
-        start, stored = tree.sequence_start(roots[0]), tree.geometry.deepest_stored
-        firsts = [tree.sequence_start(tree.root(chunks[0])) for chunks in strips]
+        start, stored = tree.strip_start(strips[0][0]), tree.geometry.deepest_stored
+        firsts = [tree.strip_start(chunks[0]) for chunks in strips]
         strip = Strip.of(tree, strips[0])
         batch = torch.stack([tokens[first : first + strip.tokens] for first in firsts])
         nodes = [node for root in roots for node in tree.level(root.chunk, stored)]

@@ -32,7 +32,8 @@ from torch import Tensor, nn
 from sharedcli.model.block_attention import masked
 from sharedcli.model.lora import FullRank, LowRank
 from sharedcli.model.products import Weights, joined_bias
-from sharedcli.model.sharedllm import Encoded, SharedLLM, check_window
+from sharedcli.model.sharedllm import Encoded, SharedLLM
+from sharedcli.model.sliding_window import check_window
 from sharedcli.model.strip_attention import attend, seen
 from sharedcli.tree.strips import Strip
 

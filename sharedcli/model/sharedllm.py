@@ -30,6 +30,7 @@ from sharedcli.model.cross import CrossHooks
 from sharedcli.model.injected import InjectedKV, KVCollector, LayerCall, Role
 from sharedcli.model.lora import RoleSwitch
 from sharedcli.model.rotary import Rotary
+from sharedcli.model.sliding_window import check_window
 
 if TYPE_CHECKING:
     from sharedcli.model.packed_decoder import PackedDecoder
@@ -267,35 +268,6 @@ def _packed(module: nn.Module) -> bool:
     """Whether bitsandbytes has stored this layer anew for a fast way without a backward pass."""
     state = getattr(getattr(module, "weight", None), "quant_state", None)
     return bool(getattr(state, "packing_format_for_cpu", False))
-
-
-def check_window(base: Any, layers: int, tokens: int) -> None:
-    """Refuse to compress more tokens at once than a sliding window of the layers lets see.
-
-    Raises:
-        UsageError: with the largest number that fits.
-    """
-    for index in range(layers):
-        window = _sliding_window(base, index)
-        if window is not None and tokens > window:
-            raise UsageError(
-                f"{tokens} tokens cannot be compressed at once: layer {index} of this model sees a "
-                f"window of {window} tokens only; use smaller chunks (--chunk-tokens)"
-            )
-
-
-def seen_at_once(base: Any, layers: int) -> int | None:
-    """The shortest sliding window of the lowest ``layers`` layers; None if none has one."""
-    windows = [_sliding_window(base, index) for index in range(layers)]
-    return min((window for window in windows if window is not None), default=None)
-
-
-def _sliding_window(base: Any, index: int) -> int | None:
-    attention = base.model.layers[index].self_attn
-    # Qwen keeps the window in those layers that have one, Mistral in the configuration.
-    if hasattr(attention, "sliding_window"):
-        return attention.sliding_window  # type: ignore[no-any-return]
-    return getattr(base.config, "sliding_window", None)
 
 
 def pad_right(sequences: Sequence[Tensor]) -> Tensor:

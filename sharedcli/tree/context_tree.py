@@ -67,6 +67,10 @@ class ContextTree:
         read = self.root(node.chunk) if self.geometry.levels == "nested" else node
         return max(0, read.start - self.geometry.lead_tokens)
 
+    def strip_start(self, chunk: int) -> int:
+        """First token of a strip that begins with ``chunk``, its lead's, in the document."""
+        return max(0, self.root(chunk).start - self.geometry.strip_lead)
+
     def shared_among(self, workers: int) -> ContextTree:
         """This tree with strips so short that all workers have as many, if there are the chunks."""
         rounds = ceil(self.chunks / (self.geometry.strip_chunks * workers))

@@ -17,6 +17,9 @@ from sharedcli.errors import UsageError
 Levels = Literal["nested", "per_node"]
 SlotChoice = Literal["first", "last", "mean", "pooled"]
 
+COARSE = 8
+"""Tokens per slot from which on slots are worth the same behind half a lead."""
+
 
 @dataclass(frozen=True)
 class TreeGeometry:
@@ -87,9 +90,19 @@ class TreeGeometry:
         return self.lead_tokens + self.chunk_tokens
 
     @property
+    def strip_lead(self) -> int:
+        """Tokens before its chunk that a token of a strip sees.
+
+        Half of a lead where what is stored is coarse: see docs/reference/ablations.md.
+        """
+        if self.strip_chunks > 1 and self.stored.overall_ratio >= COARSE:
+            return (self.lead_tokens + 1) // 2
+        return self.lead_tokens
+
+    @property
     def strip_tokens(self) -> int:
         """Tokens that the compressor reads for a full strip: the first chunk's lead and all."""
-        return self.lead_tokens + self.strip_chunks * self.chunk_tokens
+        return self.strip_lead + self.strip_chunks * self.chunk_tokens
 
     @property
     def deepest_stored(self) -> int:

@@ -36,9 +36,9 @@ class Strip:
     def of(cls, tree: ContextTree, chunks: Sequence[int]) -> Strip:
         """The strip of neighbouring ``chunks``, with the first one's lead."""
         roots = [tree.root(chunk) for chunk in chunks]
-        start = tree.sequence_start(roots[0])
+        start = tree.strip_start(chunks[0])
         starts = tuple(root.start - start for root in roots)
-        return cls(starts, roots[-1].end - start, tree.geometry.lead_tokens)
+        return cls(starts, roots[-1].end - start, tree.geometry.strip_lead)
 
     def views(self) -> list[tuple[int, int, int]]:
         """(first key, first query, end) of each chunk.

@@ -151,7 +151,7 @@ def test_chunks_are_read_in_strips_where_that_is_possible(
     # window: 4,096 tokens, 128 of them for the lead
     assert strip(chunk_tokens=1024) == 3
     assert strip(chunk_tokens=3000) == 1
-    with pytest.raises(UsageError, match=r"16 chunks are 4224 .* use a smaller --strip-chunks"):
+    with pytest.raises(UsageError, match=r"16 chunks are 4160 .* use a smaller --strip-chunks"):
         strip(strip_chunks=16)
     with pytest.raises(UsageError, match="need nested levels and a lead"):
         strip(strip_chunks=2, lead_tokens=0)

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from shared_samples import GEOMETRY, attached, compress, greatest, ids, small_base
+from shared_samples import GEOMETRY, attached, compress, greatest, ids
 from torch import Tensor
 from transformers import DynamicCache
 
-from sharedcli.errors import UsageError
 from sharedcli.model.compressor import Compressor, NodeSlots, assemble
 from sharedcli.tree.context_tree import ContextTree, Node
 from sharedcli.tree.frontier import fixed_path, search_path
@@ -274,27 +273,6 @@ def test_a_jittered_tree_compresses_to_exact_counts(tiny_base: Any) -> None:
         slots = Compressor(model).compress_frontiers([document], [tree], [paths])
         assert slots.slots == 3 * GEOMETRY.path_slots
         assert slots.valid is None
-
-
-@pytest.mark.parametrize("architecture", ["Mistral", "Qwen2"])
-def test_a_node_longer_than_a_sliding_window_is_refused(architecture: str) -> None:
-    window: dict[str, Any] = {"sliding_window": 8}
-    if architecture == "Qwen2":
-        window |= {"use_sliding_window": True, "max_window_layers": 0}
-    base = small_base(architecture, **window)
-    with attached(base, geometry=TreeGeometry(16, 1, 2)) as model:
-        compress(model, ids(16))  # nodes of eight tokens fit
-        with pytest.raises(UsageError, match=r"window of 8 tokens only; use smaller chunks"):
-            model.encode(ids(9)[None])
-        with pytest.raises(UsageError, match="10 tokens cannot be compressed at once"):
-            tree = ContextTree(20, TreeGeometry(20, 1, 2))
-            Compressor(model).compress_frontiers([ids(20)], [tree], [[fixed_path(tree, 0)]])
-
-
-def test_a_window_above_the_compressors_layers_is_no_obstacle() -> None:
-    base = small_base("Qwen2", sliding_window=8, use_sliding_window=True, max_window_layers=2)
-    with attached(base, injected_layers=2) as model:
-        assert model.encode(ids(16)[None]).keys.shape[3] == 16
 
 
 def test_nothing_to_assemble_is_refused() -> None:

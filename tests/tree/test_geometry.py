@@ -70,6 +70,19 @@ def test_strips_need_a_lead_that_is_there() -> None:
     assert TreeGeometry(512, 3, 32, "nested", lead_tokens=8, strip_chunks=2).strip_tokens == 1032
 
 
+def test_a_strip_sees_half_a_lead_where_what_is_stored_is_coarse() -> None:
+    def lead(**changes: int) -> int:
+        sizes = {"lead_tokens": 255, "strip_chunks": 8, "stored_depth": 1} | changes
+        return TreeGeometry(512, 5, 16, "nested", "last", **sizes).strip_lead
+
+    assert lead() == 128  # 16 tokens per slot
+    assert lead(stored_depth=2) == 128  # 10 and two thirds
+    assert lead(stored_depth=3) == 128  # 8
+    assert lead(stored_depth=4) == lead(stored_depth=0) == 255
+    assert lead(strip_chunks=1) == 255  # each chunk behind its lead
+    assert lead(lead_tokens=1) == 1
+
+
 def test_all_levels_are_stored_unless_said() -> None:
     assert TreeGeometry(depth=3).deepest_stored == 3
     assert TreeGeometry(depth=3, stored_depth=2).deepest_stored == 2

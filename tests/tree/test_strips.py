@@ -49,7 +49,7 @@ def test_every_token_sees_its_chunk_and_no_more_than_a_lead(
     tree: ContextTree, data: st.DataObject
 ) -> None:
     chunks = data.draw(st.sampled_from(list(tree.strips(range(tree.chunks)))))
-    strip, lead = Strip.of(tree, chunks), tree.geometry.lead_tokens
+    strip, lead = Strip.of(tree, chunks), tree.geometry.strip_lead
     assert strip.starts[0] + sum(tree.root(chunk).tokens for chunk in chunks) == strip.tokens
     views = strip.views()
     assert [start for _, start, _ in views] == [0, *strip.starts[1:]]
