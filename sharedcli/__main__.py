@@ -6,12 +6,12 @@ import gc
 import sys
 from typing import NoReturn
 
+from sharedcli.process import set_up
+
 
 def main() -> NoReturn:
     """Run the command line and end the process with its exit code."""
-    # Imports make a million objects that stay: looking through them again and again for cycles
-    # took a third of a second until the models were there.
-    gc.set_threshold(50_000, 20, 50)
+    set_up()
     try:
         from sharedcli.cli.run import run
 

@@ -12,10 +12,12 @@ import sys
 from typing import Any, TextIO
 
 from sharedcli.errors import SharedCLIError
+from sharedcli.process import set_up
 
 
 def main() -> int:
     """Do the job that stdin names; return the exit code."""
+    set_up()  # as the command does
     messages = _own_stdout()
     try:
         request = json.loads(sys.stdin.read())

@@ -41,7 +41,6 @@ and their activations still fit into the processor's cache."""
 
 _PASSAGES = 64
 """Encoded at a time at most: enough to sort their windows by length."""
-_FEW_PASSAGES = 16
 
 EncodedChunk = dict[str, Encoded]
 
@@ -61,7 +60,9 @@ def write_document(
     chosen = list(batches(tree))
     tokens = torch.from_numpy(cut.token_ids.astype(np.int64))
     vectors = _no_vectors(cut, encoder) if encoder else None
-    encoding = [] if encoder is None or vectors is None else _encoding(cut, encoder, vectors)
+    encoding: list[Callable[[], int]] = []
+    if encoder is not None and vectors is not None:
+        encoding = _encoding(cut, encoder, vectors, threads.count)
     compressing = (
         partial(_compressed, compressor, tokens, tree, chunks, writer.slot_format)
         for chunks in chosen
@@ -93,12 +94,13 @@ def _no_vectors(cut: CutDocument, encoder: SentenceEncoder) -> NDArray[np.float1
 
 
 def _encoding(
-    cut: CutDocument, encoder: SentenceEncoder, vectors: NDArray[np.float16]
+    cut: CutDocument, encoder: SentenceEncoder, vectors: NDArray[np.float16], workers: int
 ) -> list[Callable[[], int]]:
     """Tasks that fill ``vectors``; each returns how many passages are done when it is."""
     count = len(cut.passages)
-    # a short document in several parts all the same, so that no thread waits for another
-    step = min(_PASSAGES, max(_FEW_PASSAGES, math.ceil(count / 4)))
+    # as much for all workers, so that none waits for another
+    rounds = math.ceil(count / (_PASSAGES * workers))
+    step = max(1, math.ceil(count / max(1, rounds * workers)))
 
     def fill(first: int) -> int:
         last = min(first + step, count)

@@ -80,10 +80,11 @@ class ContextTree:
     def strips(self, chunks: Sequence[int]) -> Iterator[Sequence[int]]:
         """Those of ``chunks`` (ascending) that are read in one pass, pass by pass.
 
-        All strips of a document are as long as each other, give or take a chunk.
+        All strips of a document are as long as each other, give or take a chunk. The last has one
+        more rather than one less, since a document's last chunk is shorter than others.
         """
         count = ceil(self.chunks / self.geometry.strip_chunks)
-        for _, strip in groupby(chunks, lambda chunk: chunk * count // self.chunks):
+        for _, strip in groupby(chunks, lambda chunk: ((chunk + 1) * count - 1) // self.chunks):
             yield from _runs(list(strip))
 
     def split(self, node: Node) -> int:

@@ -21,9 +21,9 @@ def test_a_short_documents_chunks_are_shared_out() -> None:
         return [list(strip) for strip in tree.strips(range(chunks))]
 
     assert strips(1) == [[0]]
-    assert strips(3) == [[0, 1], [2]]
+    assert strips(3) == [[0], [1, 2]]
     assert strips(6) == [[0, 1, 2], [3, 4, 5]]
-    assert [len(strip) for strip in strips(17)] == [5, 4, 4, 4]
+    assert [len(strip) for strip in strips(17)] == [4, 4, 4, 5]
     assert [len(strip) for strip in strips(70)] == [7] * 10
     many = ContextTree(16 * 70, geometry).shared_among(16)
     assert [len(strip) for strip in many.strips(range(70))] == [5] * 14
