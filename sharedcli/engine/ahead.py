@@ -1,4 +1,4 @@
-"""The next file is read and cut while the one before it is compressed; one file ahead, in a thread.
+"""The next files are read and prepared while the one before them is compressed, in a thread.
 
 A file is read in a worker process anyway, and tokenising leaves the interpreter free, so this costs
 the compressor nothing but what the work itself takes. What is wrong with a file is raised when its
@@ -7,12 +7,13 @@ turn comes.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,8 @@ from sharedcli.ingest.document import Document
 from sharedcli.ingest.reader import DocumentReader, OnPage
 from sharedcli.retrieve.passages import cut_passages
 from sharedcli.store.records import Passage
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -47,17 +50,16 @@ def cut(document: Document, tokenizer: Any) -> CutDocument:
     return CutDocument(document, token_ids, char_spans, cut_passages(document))
 
 
-class ReadAhead:
-    """Reads files in turn, the next one in the background; a context manager."""
+class ReadAhead(Generic[T]):
+    """Reads files in turn, the next ones in the background; a context manager."""
 
     def __init__(self) -> None:
         self._reader = DocumentReader()
         self._pool = ThreadPoolExecutor(1, "sharedcli-ahead")
-        self._path: str | Path | None = None
-        self._next: Future[CutDocument] | None = None
+        self._begun: deque[tuple[str | Path, int, Future[T]]] = deque()
         self._aside: Future[None] | None = None
 
-    def __enter__(self) -> ReadAhead:
+    def __enter__(self) -> ReadAhead[T]:
         return self
 
     def __exit__(
@@ -69,26 +71,31 @@ class ReadAhead:
         self._reader.close()  # ends a read that is under way
         self._pool.shutdown(cancel_futures=True)
 
-    def begin(self, path: str | Path, tokenizer: Any) -> None:
-        """Start to read ``path`` in the background, for the next call of ``read``."""
-        self._path = path
-        self._next = self._pool.submit(lambda: cut(self._reader.read(path), tokenizer))
+    @property
+    def begun(self) -> tuple[int, int]:
+        """How many files were begun and not taken, and how large they are."""
+        return len(self._begun), sum(size for _, size, _ in self._begun)
+
+    def begin(self, path: str | Path, size: int, prepare: Callable[[Document], T]) -> None:
+        """Read ``path`` and prepare it in the background, for a later call of ``read``."""
+        future = self._pool.submit(lambda: prepare(self._reader.read(path)))
+        self._begun.append((path, size, future))
 
     def aside(self, task: Callable[[], object]) -> None:
         """Run ``task`` in the background beside the next ``read``; what it raises is dropped."""
         self._aside = self._pool.submit(_quietly, task)
 
-    def read(self, path: str | Path, on_page: OnPage) -> Document | CutDocument:
-        """Return what was read ahead, or read ``path`` now.
+    def read(self, path: str | Path, on_page: OnPage) -> Document | T:
+        """Return what was prepared ahead, or read ``path`` now.
 
         Raises:
             DocumentError: as ``DocumentReader.read``.
         """
-        ahead, self._next = self._next, None
-        if ahead is not None:
-            if self._path == path:
-                return ahead.result()
-            ahead.exception()  # the reader serves one at a time
+        while self._begun:
+            begun, _, future = self._begun.popleft()
+            if begun == path:
+                return future.result()
+            future.exception()  # dropped; the reader serves one at a time
         try:
             return self._reader.read(path, on_page=on_page)
         finally:

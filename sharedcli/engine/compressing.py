@@ -10,8 +10,7 @@ What computes runs in ``WorkerThreads``; the caller's thread hashes, writes and 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -45,38 +44,64 @@ _PASSAGES = 64
 EncodedChunk = dict[str, Encoded]
 
 
-def write_document(
-    writer: DocumentWriter,
-    cut: CutDocument,
-    tree: ContextTree,
-    *,
-    threads: WorkerThreads,
-    compressor: Compressor,
-    encoder: SentenceEncoder | None,
-    on_passages: Callable[[int, int], None],
-) -> Generator[int, None, None]:
-    """Put a document's passages and chunks into ``writer``; yield the tokens done, first 0."""
-    tree = tree.shared_among(threads.count)
-    chosen = list(batches(tree))
-    tokens = torch.from_numpy(cut.token_ids.astype(np.int64))
-    vectors = _no_vectors(cut, encoder) if encoder else None
-    encoding: list[Callable[[], int]] = []
-    if encoder is not None and vectors is not None:
-        encoding = _encoding(cut, encoder, vectors, threads.count)
-    compressing = (
-        partial(_compressed, compressor, tokens, tree, chunks, writer.slot_format)
-        for chunks in chosen
-    )
-    tasks: Iterator[Callable[[], Any]] = chain(encoding, compressing)
-    with closing(threads.ordered(tasks)) as results:
-        for _ in encoding:
-            on_passages(next(results), len(cut.passages))
-        writer.put_passages(cut.passages, vectors)
+class Computing:
+    """A document whose passages are encoded and whose chunks are compressed.
+
+    Args:
+        cut: the document.
+        tree: its context tree, of one chunk at least.
+        threads: compute.
+        compressor, encoder: with what; without an encoder passages get no vectors.
+        slot_format: of the store.
+    """
+
+    def __init__(
+        self,
+        cut: CutDocument,
+        tree: ContextTree,
+        *,
+        threads: WorkerThreads,
+        compressor: Compressor,
+        encoder: SentenceEncoder | None,
+        slot_format: str,
+    ) -> None:
+        self.cut = cut
+        self.tree = tree.shared_among(threads.count)
+        self.is_short = len(list(self.tree.strips(range(self.tree.chunks)))) <= threads.count
+        self._batches = list(batches(self.tree))
+        tokens = torch.from_numpy(cut.token_ids.astype(np.int64))
+        self._vectors = _no_vectors(cut, encoder) if encoder else None
+        self._encoding: list[Callable[[], int]] = []
+        if encoder is not None and self._vectors is not None:
+            self._encoding = _encoding(cut, encoder, self._vectors, threads.count)
+        compressing = (
+            partial(_compressed, compressor, tokens, self.tree, chunks, slot_format)
+            for chunks in self._batches
+        )
+        tasks: Iterator[Callable[[], Any]] = chain(self._encoding, compressing)
+        self._results = threads.ordered(tasks)
+
+    def begin(self) -> None:
+        """Let threads that have nothing else to do begin before ``write`` is called."""
+        self._results.begin()
+
+    def write(
+        self, writer: DocumentWriter, on_passages: Callable[[int, int], None]
+    ) -> Iterator[int]:
+        """Put passages and chunks into ``writer``; yield the tokens done, first 0."""
+        for _ in self._encoding:
+            on_passages(next(self._results), len(self.cut.passages))
+        writer.put_passages(self.cut.passages, self._vectors)
         yield 0
-        for chunks, encoded in zip(chosen, results, strict=True):
+        for chunks, encoded in zip(self._batches, self._results, strict=True):
             for chunk, tensors in zip(chunks, encoded, strict=True):
-                writer.put_encoded(chunk, _tokens(cut, tree.root(chunk)), tensors)
-            yield tree.root(chunks[-1]).end
+                root = self.tree.root(chunk)
+                writer.put_encoded(chunk, _tokens(self.cut, root), tensors)
+            yield root.end
+
+    def close(self) -> None:
+        """End what is under way; to be called if ``write`` was left before its end."""
+        self._results.close()
 
 
 def _tokens(cut: CutDocument, root: Node) -> ChunkTokens:

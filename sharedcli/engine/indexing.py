@@ -15,11 +15,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sharedcli.engine.ahead import CutDocument, ReadAhead, cut
+from sharedcli.engine.ahead import ReadAhead, cut
 from sharedcli.engine.events import COUNTED, IndexCounts, IndexEvent, OnProgress
 from sharedcli.engine.filters import Filters, find
 from sharedcli.engine.peak import peak_bytes
@@ -27,6 +26,7 @@ from sharedcli.engine.remembered import Rates, remember_rates
 from sharedcli.engine.syncing import Comparison, missing, new_title
 from sharedcli.errors import DocumentError, NoTextError, SharedCLIError, UnreadableError
 from sharedcli.ingest.discover import STDIN, FoundFile
+from sharedcli.ingest.document import Document
 from sharedcli.ingest.presence import is_gone, lies_in
 from sharedcli.store.identity import TreeIdentity
 from sharedcli.store.records import DocumentRecord
@@ -34,6 +34,7 @@ from sharedcli.store.store import Store
 from sharedcli.tree.context_tree import ContextTree
 
 if TYPE_CHECKING:
+    from sharedcli.engine.compressing import Computing
     from sharedcli.engine.loading import LoadedModel
     from sharedcli.engine.threads import WorkerThreads
     from sharedcli.retrieve.embedding import SentenceEncoder
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 
 
 _SLOW_BYTES = 1_000_000  # a file of which the models are loaded while it is read
+_SMALL_BYTES = 1_000_000  # files that are read ahead together
+_WINDOW = 32  # files among which these are looked for
 
 
 @dataclass
@@ -88,6 +91,7 @@ class Indexer:
         self._work = _Work()
         self._touched: dict[str, tuple[int, int]] = {}
         self._known: list[str] = []
+        self._seen_ahead: set[str] = set()
         self._assumed: TreeIdentity | None = None
         self._open = ExitStack()
         self._pool: WorkerThreads | None = None
@@ -105,10 +109,12 @@ class Indexer:
         Raises whatever concerns the whole run: a locked store, a missing model, a full disk.
         """
         comparison = Comparison(self._store, self._known_identity, force=force)
+        ahead: ReadAhead[Computing]
         with ExitStack() as self._open, ReadAhead() as ahead:
             files = find(paths, filters)
             yield IndexEvent("found", total=len(files))
-            for found, following in zip_longest(files, files[1:]):
+            for number, found in enumerate(files, 1):
+                following = files[number : number + _WINDOW]
                 for event in self._file(ahead, comparison, found, following):
                     self._count(event)
                     yield event
@@ -121,10 +127,10 @@ class Indexer:
 
     def _file(
         self,
-        ahead: ReadAhead,
+        ahead: ReadAhead[Computing],
         comparison: Comparison,
         found: FoundFile,
-        following: FoundFile | None,
+        following: Sequence[FoundFile],
     ) -> Iterator[IndexEvent]:
         started = time.monotonic()
         if found.problem is not None:
@@ -157,18 +163,49 @@ class Indexer:
         if known and known.source != found.source:  # or the tree would stay under the other path
             self._renamed(known, found, 0)
         yield IndexEvent("loading", found.source)
-        tokenizer = self._model().base.tokenizer
-        work = read if isinstance(read, CutDocument) else cut(read, tokenizer)
-        if following is not None and self._is_wanted(comparison, following):
-            ahead.begin(following.path, tokenizer)
+        try:
+            work = self._prepared(read) if isinstance(read, Document) else read
+        except DocumentError as error:
+            yield self._failed(found.source, str(error))
+            return
+        self._look_ahead(ahead, comparison, following)
         file = replace(found, mtime_ns=mtime_ns)
         yield from self._index(work, file, known, started)
 
-    def _is_wanted(self, comparison: Comparison, found: FoundFile) -> bool:
-        """Whether a file will probably be read; it is compared again when its turn comes."""
-        if found.problem is not None or found.source == STDIN:
-            return False
-        return comparison.of(found).kind in ("new", "changed")
+    def _prepared(self, document: Document) -> Computing:
+        """A document that was cut; if it is short, threads without work have begun with it."""
+        from sharedcli.engine.compressing import Computing
+
+        model = self._model()
+        work = cut(document, model.base.tokenizer)
+        tree = ContextTree(len(work.token_ids), model.geometry(self._settings))
+        if not tree.tokens:
+            raise NoTextError(f"{document.source}: there is no text in it")
+        computing = Computing(
+            work,
+            tree,
+            threads=self._threads(),
+            compressor=model.indexer,
+            encoder=self._encoder(),
+            slot_format=self._settings.slot_format,
+        )
+        if computing.is_short:
+            computing.begin()
+        return computing
+
+    def _look_ahead(
+        self, ahead: ReadAhead[Computing], comparison: Comparison, following: Sequence[FoundFile]
+    ) -> None:
+        """Begin with the next file, and with more while they are small and threads have no work."""
+        for one in following:
+            files, size = ahead.begun
+            if files and (files >= self._threads().count or size + one.size > _SMALL_BYTES):
+                return
+            if one.source in self._seen_ahead or one.problem is not None or one.source == STDIN:
+                continue
+            self._seen_ahead.add(one.source)
+            if comparison.of(one).kind in ("new", "changed"):  # asked again when its turn comes
+                ahead.begin(one.path, one.size, self._prepared)
 
     def _renamed(self, known: DocumentRecord, found: FoundFile, mtime_ns: int) -> IndexEvent:
         source = found.source
@@ -235,53 +272,39 @@ class Indexer:
             remember_rates(self._settings, self._identity(), rates)
 
     def _index(
-        self, cut: CutDocument, found: FoundFile, known: DocumentRecord | None, started: float
+        self, work: Computing, found: FoundFile, known: DocumentRecord | None, started: float
     ) -> Iterator[IndexEvent]:
-        from sharedcli.engine.compressing import write_document
-
-        document, source = cut.document, cut.document.source
-        model, encoder, identity = self._model(), self._encoder(), self._real_identity()
+        document, tokens = work.cut.document, work.tree.tokens
+        identity = self._real_identity()
         loaded = time.monotonic()
-        tree = ContextTree(len(cut.token_ids), model.geometry(self._settings))
-        if not tree.tokens:
-            yield self._failed(source, str(NoTextError(f"{source}: there is no text in it")))
-            return
         writer = self._store.writer(
             document, identity, file_size=found.size, mtime_ns=found.mtime_ns
         )
-        steps = write_document(
-            writer,
-            cut,
-            tree,
-            threads=self._threads(model),
-            compressor=model.indexer,
-            encoder=encoder,
-            on_passages=partial(self._on_progress, "passages"),
-        )
         try:
-            with writer, closing(steps):
-                for done in steps:
-                    yield IndexEvent("compressing", source, done, tree.tokens)
+            with closing(work), writer:
+                for done in work.write(writer, partial(self._on_progress, "passages")):
+                    yield IndexEvent("compressing", document.source, done, tokens)
                 record = writer.commit()
         except UnreadableError as error:
-            yield self._failed(source, str(error))
+            yield self._failed(document.source, str(error))
             return
         self._work.seconds += time.monotonic() - loaded
         self._work.characters += len(document.text)
-        self._work.longest = max(self._work.longest, tree.tokens)
+        self._work.longest = max(self._work.longest, tokens)
         yield IndexEvent(
             "indexed",
-            source,
+            document.source,
             record=record,
             changed=known is not None,
             warnings=document.warnings,
             seconds=time.monotonic() - started,
         )
 
-    def _threads(self, model: LoadedModel) -> WorkerThreads:
+    def _threads(self) -> WorkerThreads:
         if self._pool is None:
             from sharedcli.engine.threads import WorkerThreads
 
+            model = self._model()
             on_cpu = model.base.device.type == "cpu"
             self._pool = self._open.enter_context(WorkerThreads(on_cpu and model.merges))
         return self._pool

@@ -10,8 +10,8 @@ Notable choices:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from types import TracebackType
 from typing import TypeVar
 
@@ -58,18 +58,50 @@ class WorkerThreads:
         self._pool.shutdown(cancel_futures=True)
         torch.set_num_threads(self._threads)  # of threads that are started from now on
 
-    def ordered(self, tasks: Iterable[Callable[[], T]]) -> Generator[T, None, None]:
-        """Run ``tasks`` and yield their results in order; the first that raises ends it.
+    def ordered(self, tasks: Iterable[Callable[[], T]]) -> Results[T]:
+        """The results of ``tasks`` in their order."""
+        return Results(self._pool, tasks, _AHEAD * self.count)
 
-        To be closed if it is left before its end: then nothing of it runs any more.
-        """
-        under_way: deque[Future[T]] = deque()
+
+class Results(Iterator[T]):
+    """Results in the order of their tasks; the first task that raises ends it.
+
+    To be closed if it is left before its end: then nothing of it runs any more.
+
+    Args:
+        pool: runs the tasks.
+        tasks: are taken as there is room for them.
+        ahead: how many may be under way beside the one whose result is next.
+    """
+
+    def __init__(self, pool: Executor, tasks: Iterable[Callable[[], T]], ahead: int) -> None:
+        self._pool = pool
+        self._tasks = iter(tasks)
+        self._ahead = ahead
+        self._under_way: deque[Future[T]] = deque()
+
+    def begin(self) -> None:
+        """Have the first tasks run; the first result's taker need not."""
+        while len(self._under_way) <= self._ahead:
+            task = next(self._tasks, None)
+            if task is None:
+                return
+            self._under_way.append(self._pool.submit(task))
+
+    def __next__(self) -> T:
+        self.begin()
+        if not self._under_way:
+            raise StopIteration
         try:
-            for task in tasks:
-                under_way.append(self._pool.submit(task))
-                if len(under_way) > _AHEAD * self.count:
-                    yield under_way.popleft().result()
-            while under_way:
-                yield under_way.popleft().result()
-        finally:
-            wait([future for future in under_way if not future.cancel()])
+            result = self._under_way[0].result()
+        except BaseException:
+            self.close()
+            raise
+        self._under_way.popleft()
+        return result
+
+    def close(self) -> None:
+        """Drop what has not begun, and wait for what has."""
+        self._tasks = iter(())
+        wait([future for future in self._under_way if not future.cancel()])
+        self._under_way.clear()

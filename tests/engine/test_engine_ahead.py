@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,15 @@ import pytest
 from engine_samples import BELL, LAMP, TIDE, run_index
 
 from sharedcli.engine.ahead import CutDocument, ReadAhead, cut
+from sharedcli.engine.compressing import Computing
 from sharedcli.engine.engine import Engine
 from sharedcli.errors import NoTextError, UnreadableError
 from sharedcli.ingest.document import Document
 from sharedcli.settings import Settings
+
+
+def as_it_is(document: Document) -> Document:
+    return document
 
 
 def silent(_done: int, _total: int | None) -> None:
@@ -21,20 +27,21 @@ def silent(_done: int, _total: int | None) -> None:
 
 
 def test_the_next_file_is_read_and_cut_in_the_background(tmp_path: Path, tiny_base: Any) -> None:
-    tokenizer = tiny_base("llama").tokenizer
+    prepare = partial(cut, tokenizer=tiny_base("llama").tokenizer)
     one, two = tmp_path / "one.txt", tmp_path / "two.txt"
     one.write_text(LAMP)
     two.write_text(BELL * 9)
+    ahead: ReadAhead[CutDocument]
     with ReadAhead() as ahead:
         now = ahead.read(one, silent)
         assert isinstance(now, Document)
-        ahead.begin(two, tokenizer)
+        ahead.begin(two, 0, prepare)
         found = ahead.read(two, silent)
         assert isinstance(found, CutDocument)
         again = ahead.read(two, silent)
     assert isinstance(again, Document)
     assert found.document == again
-    expected = cut(again, tokenizer)
+    expected = prepare(again)
     assert found.passages == expected.passages
     assert (found.token_ids == expected.token_ids).all()
     assert (found.char_spans == expected.char_spans).all()
@@ -43,14 +50,55 @@ def test_the_next_file_is_read_and_cut_in_the_background(tmp_path: Path, tiny_ba
 def test_what_was_read_for_another_turn_is_dropped(tmp_path: Path, tiny_base: Any) -> None:
     (tmp_path / "one.txt").write_text(LAMP)
     (tmp_path / "empty.txt").touch()
+    ahead: ReadAhead[Document]
     with ReadAhead() as ahead:
-        ahead.begin(tmp_path / "empty.txt", tiny_base("llama").tokenizer)
+        ahead.begin(tmp_path / "empty.txt", 0, as_it_is)
         found = ahead.read(tmp_path / "one.txt", silent)
         assert isinstance(found, Document)
         assert found.text.strip() == LAMP.strip()
-        ahead.begin(tmp_path / "empty.txt", tiny_base("llama").tokenizer)
+        ahead.begin(tmp_path / "empty.txt", 0, as_it_is)
         with pytest.raises(NoTextError):
             ahead.read(tmp_path / "empty.txt", silent)
+
+
+def test_several_files_are_read_ahead_in_their_order(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number}.txt" for number in range(4)]
+    for number, path in enumerate(paths):
+        path.write_text(f"{number}\n")
+    ahead: ReadAhead[str]
+    with ReadAhead() as ahead:
+        for path in paths[:3]:
+            ahead.begin(path, 10, lambda document: f"ahead {document.text.strip()}")
+        assert ahead.begun == (3, 30)
+        assert ahead.read(paths[0], silent) == "ahead 0"
+        assert ahead.read(paths[2], silent) == "ahead 2"  # the turn of 1 never came
+        assert ahead.begun == (0, 0)
+        now = ahead.read(paths[3], silent)
+        assert isinstance(now, Document)
+
+
+def test_short_documents_are_begun_while_others_are_written(
+    settings_for: Callable[..., Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = {"a.txt": "one", "b.txt": "two", "c.txt": "three", "d.txt": BELL * 200, "e.txt": "five"}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    begun: list[str] = []
+    begin = Computing.begin
+
+    def counted(computing: Computing) -> None:
+        begun.append(Path(computing.cut.document.source).name)
+        begin(computing)
+
+    monkeypatch.setattr(Computing, "begin", counted)
+    ahead_of: dict[str, list[str]] = {}
+    with Engine(settings_for()) as engine:
+        for event in engine.index([str(tmp_path / name) for name in texts]):
+            if event.kind == "indexed":
+                ahead_of[Path(event.source).name] = list(begun)
+        assert len(engine.documents()) == 5
+    assert begun == ["a.txt", "b.txt", "c.txt", "e.txt"]  # the long one waits for its turn
+    assert "b.txt" in ahead_of["b.txt"]
 
 
 def test_what_runs_aside_is_done_when_a_file_is_read_and_may_fail(tmp_path: Path) -> None:
@@ -61,6 +109,7 @@ def test_what_runs_aside_is_done_when_a_file_is_read_and_may_fail(tmp_path: Path
         done.append(1)
         raise RuntimeError
 
+    ahead: ReadAhead[Document]
     with ReadAhead() as ahead:
         ahead.aside(fail)
         ahead.read(tmp_path / "one.txt", silent)

@@ -38,6 +38,16 @@ def test_few_tasks_are_under_way() -> None:
         results.close()
 
 
+def test_the_first_tasks_may_begin_before_a_result_is_taken() -> None:
+    ran = threading.Event()
+    with WorkerThreads(parallel=True) as threads:
+        results = threads.ordered([ran.set])
+        assert not ran.wait(0.05)
+        results.begin()
+        assert ran.wait(5)
+        assert list(results) == [None]
+
+
 def test_the_first_error_ends_it_and_the_rest_is_dropped() -> None:
     ran: list[int] = []
 
