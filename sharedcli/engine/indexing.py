@@ -15,19 +15,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sharedcli.engine.ahead import ReadAhead, cut
 from sharedcli.engine.events import COUNTED, IndexCounts, IndexEvent, OnProgress
 from sharedcli.engine.filters import Filters, find
+from sharedcli.engine.following import follow
 from sharedcli.engine.peak import peak_bytes
 from sharedcli.engine.remembered import Rates, remember_rates
-from sharedcli.engine.syncing import Comparison, missing, new_title
+from sharedcli.engine.syncing import Comparison, new_title
 from sharedcli.errors import DocumentError, NoTextError, SharedCLIError, UnreadableError
 from sharedcli.ingest.discover import STDIN, FoundFile
 from sharedcli.ingest.document import Document
-from sharedcli.ingest.presence import is_gone, lies_in
 from sharedcli.store.identity import TreeIdentity
 from sharedcli.store.records import DocumentRecord
 from sharedcli.store.store import Store
@@ -119,7 +118,7 @@ class Indexer:
                     self._count(event)
                     yield event
         self._store.touch(self._touched)
-        for event in self._follow(paths, files, prune):
+        for event in follow(self._store, paths, files, self._known, prune=prune):
             self._count(event)
             yield event
         self._remember_rates()
@@ -217,31 +216,6 @@ class Indexer:
             mtime_ns=mtime_ns,
         )
         return IndexEvent("renamed", source, record=record, previous=known.source)
-
-    def _follow(
-        self, paths: Sequence[str], files: Sequence[FoundFile], prune: bool
-    ) -> Iterator[IndexEvent]:
-        """Tell of documents whose files are gone from the folders, and remove them if asked to."""
-        folders = [path for path in paths if path != STDIN and Path(path).is_dir()]
-        for failure in self._store.failures() if folders else ():
-            if any(lies_in(failure.source, f) for f in folders) and is_gone(failure.source):
-                self._store.clear_failure(failure.source)
-        for folder, lost in missing(self._store, paths, files):
-            if not prune:
-                for record in lost:
-                    yield IndexEvent("missing", record.source, record=record)
-            elif not any(lies_in(source, folder) for source in self._known):
-                # an unmounted disk looks just like this, and another folder of this name
-                yield IndexEvent(
-                    "failed",
-                    folder,
-                    reason=f"{folder} holds none of the {len(lost)} documents that were indexed "
-                    "from it; nothing was removed: bring its disk back, or use `sharedcli rm`",
-                )
-            else:
-                self._store.remove([record.id for record in lost])
-                for record in lost:
-                    yield IndexEvent("removed", record.source, record=record)
 
     def _known_identity(self) -> TreeIdentity:
         if self._assumed is None:
