@@ -5,7 +5,8 @@
 A file that cannot be read is told and passed over; an interrupted run leaves every finished
 document in the store, and the same command goes on from there. The model is loaded when the first
 file needs it: a run that finds nothing new loads none, because who makes the trees is remembered
-(``engine/remembered.py``). A folder is followed: what became of each file is ``engine/syncing.py``.
+(``engine/remembered.py``). What became of each file is ``engine/syncing.py``, of those that
+are gone ``engine/following.py``. Short files are prepared ahead (``engine/ahead.py``).
 """
 
 from __future__ import annotations
