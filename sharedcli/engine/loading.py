@@ -33,7 +33,7 @@ NO_ADAPTER = "none"
 GEOMETRY = tuple(item.name for item in fields(TreeGeometry))
 """Settings that change the adapter's geometry."""
 STRIP_CHUNKS = 8
-"""Read in one pass: with a lead of half a chunk, 1.06 tokens for each token of the document."""
+"""Read in one pass: with half a chunk for a lead, 1.03 to 1.06 tokens for one of the document."""
 KEYS_STORED = "unrotated"
 """Stored keys carry no position; they are rotated to their places when injected."""
 

@@ -3,7 +3,8 @@
 Alone, a chunk is read behind its lead, the tokens of the document before it. In a strip those
 tokens are there already, as the end of the chunk before, so only the strip's first chunk needs a
 lead of its own: with eight chunks, 1.06 tokens are read for one that is kept instead of 1.5. What a
-token sees stays as wide: its chunk so far, and as many tokens as a lead has. The first of these is
+token sees is its chunk so far, and as many tokens as a lead has, or half as many where that is
+enough (``TreeGeometry.strip_lead``): 1.03 tokens for one. The first of these is
 the strip's own first token, since a base puts surplus attention there (StreamingLLM, arXiv
 2309.17453); without it slots lose up to a quarter of their worth (docs/reference/ablations.md).
 
