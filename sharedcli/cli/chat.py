@@ -10,6 +10,7 @@ Notable choices:
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
@@ -64,6 +65,7 @@ class Chat:
         self._documents = documents
         self._history: list[tuple[str, str]] = []
         self._last: Answer | None = None
+        self._laying_out: threading.Thread | None = None
         self._commands: dict[str, Callable[[list[str]], None]] = {
             "/help": lambda _words: self._session.terminal.note(HELP),
             "/doc": self._choose,
@@ -78,7 +80,8 @@ class Chat:
         count = len(engine.documents(self._documents))
         with self._session.activity as activity:
             activity.update("loading the model")
-            engine.model()
+            self._laying_out = threading.Thread(target=engine.model().lay_out)
+        self._laying_out.start()  # while the first question is typed
         terminal.aside(f"{plural(count, 'document')}; /help for commands, /quit to leave")
         while (line := self._read()) is not None:
             words = line.split()
@@ -108,6 +111,8 @@ class Chat:
         session = self._session
         with session.activity as activity:
             activity.update("reading the evidence")
+            if self._laying_out is not None:
+                self._laying_out.join()  # or it would matter how fast somebody types
             answer = session.engine.ask(question, self._documents, history=self._history)
             self._last = answer
             try:

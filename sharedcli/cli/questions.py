@@ -45,7 +45,7 @@ def answer_all(session: Session, file: str, documents: list[str]) -> int:
     with _opened(file) as stream, session.activity as activity:
         activity.update("loading the model")
         session.engine.store()
-        session.engine.model()
+        session.engine.model().lay_out()
         for number, line in _lines(stream):
             asked += 1
             activity.update(f"question {asked}")

@@ -28,7 +28,7 @@ from sharedcli.engine.syncing import Comparison, new_title
 from sharedcli.errors import DocumentError, NoTextError, SharedCLIError, UnreadableError
 from sharedcli.ingest.discover import STDIN, FoundFile
 from sharedcli.ingest.document import Document
-from sharedcli.store.identity import TreeIdentity
+from sharedcli.store.identity import RECOMPUTE, TreeIdentity
 from sharedcli.store.records import DocumentRecord
 from sharedcli.store.store import Store
 from sharedcli.tree.context_tree import ContextTree
@@ -176,7 +176,7 @@ class Indexer:
         """A document that was cut; if it is short, threads without work have begun with it."""
         from sharedcli.engine.compressing import Computing
 
-        model = self._model()
+        model, slot_format = self._model(), self._settings.slot_format
         work = cut(document, model.base.tokenizer)
         tree = ContextTree(len(work.token_ids), model.geometry(self._settings))
         if not tree.tokens:
@@ -185,9 +185,10 @@ class Indexer:
             work,
             tree,
             threads=self._threads(),
-            compressor=model.indexer,
+            # without slots nothing is compressed, and no layers need to be laid out
+            compressor=model.opener if slot_format == RECOMPUTE else model.indexer,
             encoder=self._encoder(),
-            slot_format=self._settings.slot_format,
+            slot_format=slot_format,
         )
         if computing.is_short:
             computing.begin()

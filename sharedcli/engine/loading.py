@@ -8,6 +8,7 @@ asked for.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from importlib.resources import as_file, files
@@ -34,6 +35,8 @@ GEOMETRY = tuple(item.name for item in fields(TreeGeometry))
 """Settings that change the adapter's geometry."""
 STRIP_CHUNKS = 8
 """Read in one pass: with half a chunk for a lead, 1.03 to 1.06 tokens for one of the document."""
+_LAID_OUT_BYTES = 512 << 20
+"""Of layers that are kept to save a question half a second, at most."""
 KEYS_STORED = "unrotated"
 """Stored keys carry no position; they are rotated to their places when injected."""
 
@@ -76,6 +79,15 @@ class LoadedModel:
             return self.indexer
         merged = MergedLayers(self.shared, kept=False) if self.merges else None
         return Compressor(self.shared, merged=merged)
+
+    def lay_out(self) -> None:
+        """Keep the layers that ``opener`` needs, for several questions, unless they are large."""
+        layers = list(self.base.model.model.layers)[: self.shared.injected_layers]
+        numbers = sum(weight.numel() for layer in layers for weight in layer.parameters())
+        with suppress(UsageError):  # how an index is made concerns no question
+            size = 1 if self.in_eight_bits else self.base.dtype.itemsize
+            if self.merges and numbers * size <= _LAID_OUT_BYTES:
+                _ = self.indexer
 
     @cached_property
     def merges(self) -> bool:

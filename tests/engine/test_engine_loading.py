@@ -13,6 +13,7 @@ import pytest
 from sharedcli.engine import loading
 from sharedcli.engine.loading import LoadedModel, load_model
 from sharedcli.errors import ModelMismatchError, UnreadableError, UsageError
+from sharedcli.model.compressor import Compressor
 from sharedcli.settings import Settings
 from sharedcli.store.identity import TreeIdentity
 from sharedcli.tree.geometry import TreeGeometry
@@ -217,3 +218,28 @@ def test_the_identity_tells_everything_that_trees_depend_on(
     assert first.injected_layers == 1
     assert first.key_position == "unrotated"
     assert first.quantization == "none"
+
+
+def test_layers_are_kept_for_several_questions_unless_they_are_large(
+    load: Callable[..., LoadedModel],
+    adapter_folder: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    adapter = adapter_folder()
+    assert not is_kept(load(adapter=adapter).opener)
+    model = load(adapter=adapter)
+    model.lay_out()
+    assert is_kept(model.opener)
+    assert model.opener is model.indexer
+    cannot = load(adapter=adapter, index_weights="int8")
+    monkeypatch.setitem(cannot.__dict__, "merges", False)
+    cannot.lay_out()  # which no question needs to know of
+    assert cannot.opener.merged is None
+    monkeypatch.setattr(loading, "_LAID_OUT_BYTES", 1000)
+    large = load(adapter=adapter)
+    large.lay_out()
+    assert not is_kept(large.opener)
+
+
+def is_kept(compressor: Compressor) -> bool:
+    return compressor.merged is not None and compressor.merged._layers is not None

@@ -42,6 +42,10 @@ def _frontiers(engine: Engine) -> tuple[list[ChunkFrontier], dict[str, Any]]:
     return found, {record.id: tree}
 
 
+def test_no_layers_are_laid_out_where_nothing_is_compressed(engine: Engine) -> None:
+    assert "indexer" not in vars(engine.model())
+
+
 def test_slots_are_the_compressors(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     frontiers, trees = _frontiers(engine)
     model = engine.model()

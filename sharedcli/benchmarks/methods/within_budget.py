@@ -43,6 +43,7 @@ class WithinBudget(SharedLLMMethod):
         self._budget = budget
         # loading the sentence encoder is not counted, as that of the base is not
         self._encoder = BenchEngine(bench.settings, bench.model).encoder()
+        bench.model.lay_out()  # as chat does
 
     @torch.inference_mode()
     def read(self, sample: Sample) -> Answering:
