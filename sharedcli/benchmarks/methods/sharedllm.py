@@ -50,8 +50,9 @@ from sharedcli.store.store import Store
 from sharedcli.tree.context_tree import ContextTree
 from sharedcli.tree.frontier import fixed_path, search_path
 
-COPIES = 5
-"""Of all slots at the peak: of nodes, of chunks, joined, as a batch, and rotated."""
+COPIES = 6
+"""Of all slots at the peak: of nodes, of chunks, joined, as a batch, and rotated; and one that was
+freed between them."""
 
 
 def paths(

@@ -1,9 +1,10 @@
-"""SharedLLM as ``ask --passages 0`` uses it: passages are searched, the best chunks opened.
+"""SharedLLM as ``chat --passages 0`` uses it: passages are searched, the best chunks opened.
 
 ``sharedllm-indexed@N`` finds the document in a store on disk. ``sharedllm@N`` has seen nothing
 before the clock starts: it indexes the document with ``--slot-format recompute --embed ask``, so
 that passages are cut but none is embedded and no chunk is compressed; then it embeds the passages
-that share words with the question, and compresses what it opens within N slots.
+that share words with the question, and compresses what it opens within N slots. As in ``chat``, the
+compressor's layers are laid out when the model is loaded; ``ask`` lays out each when it is reached.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from sharedcli.benchmarks.jobs.index import TEXT_BYTES, THREAD_BYTES, run
+from sharedcli.benchmarks.jobs.index import TEXT_BYTES, run
 from sharedcli.benchmarks.methods.contract import (
     Answering,
     Bench,
@@ -28,7 +29,6 @@ from sharedcli.benchmarks.sample import QUESTION, Sample
 from sharedcli.benchmarks.work import Work
 from sharedcli.engine.opening import open_frontiers
 from sharedcli.engine.slots import read_context
-from sharedcli.engine.threads import worker_count
 from sharedcli.engine.unkept import unkept
 from sharedcli.model.compressed import CompressedKV
 from sharedcli.retrieve.find import find_passages
@@ -102,5 +102,4 @@ class FreshWithinBudget(WithinBudget):
 
     def memory(self, tokens: int, running: int) -> int:
         """As ``Method.memory``."""
-        threads = worker_count(parallel=self.bench.model.merges)
-        return super().memory(tokens, running) + THREAD_BYTES * threads + TEXT_BYTES * tokens
+        return super().memory(tokens, running) + TEXT_BYTES * tokens
