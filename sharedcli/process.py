@@ -25,8 +25,9 @@ def _keep_freed_memory() -> None:
 
     Otherwise every large temporary comes as new pages, which the system clears one by one.
     """
-    if any(name.startswith("MALLOC_") for name in os.environ) or os.name != "posix":
-        return  # told otherwise
+    told = any(name.startswith("MALLOC_") for name in os.environ)
+    if told or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", "") or os.name != "posix":
+        return
     library = ctypes.CDLL(None)
     if hasattr(library, "gnu_get_libc_version"):  # elsewhere the numbers mean other things
         library.mallopt(_MMAP_THRESHOLD, _BLOCK)

@@ -10,8 +10,8 @@ Notable choices:
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -65,7 +65,7 @@ class Chat:
         self._documents = documents
         self._history: list[tuple[str, str]] = []
         self._last: Answer | None = None
-        self._laying_out: threading.Thread | None = None
+        self._laying_out: Future[None] | None = None
         self._commands: dict[str, Callable[[list[str]], None]] = {
             "/help": lambda _words: self._session.terminal.note(HELP),
             "/doc": self._choose,
@@ -80,8 +80,9 @@ class Chat:
         count = len(engine.documents(self._documents))
         with self._session.activity as activity:
             activity.update("loading the model")
-            self._laying_out = threading.Thread(target=engine.model().lay_out)
-        self._laying_out.start()  # while the first question is typed
+            model = engine.model()
+        # while the first question is typed
+        self._laying_out = ThreadPoolExecutor(1).submit(model.lay_out)
         terminal.aside(f"{plural(count, 'document')}; /help for commands, /quit to leave")
         while (line := self._read()) is not None:
             words = line.split()
@@ -112,7 +113,8 @@ class Chat:
         with session.activity as activity:
             activity.update("reading the evidence")
             if self._laying_out is not None:
-                self._laying_out.join()  # or it would matter how fast somebody types
+                # or it would matter how fast somebody types; without it, questions take longer
+                self._laying_out.exception()
             answer = session.engine.ask(question, self._documents, history=self._history)
             self._last = answer
             try:

@@ -51,9 +51,14 @@ def cut(document: Document, tokenizer: Any) -> CutDocument:
 
 
 class ReadAhead(Generic[T]):
-    """Reads files in turn, the next ones in the background; a context manager."""
+    """Reads files in turn, the next ones in the background; a context manager.
 
-    def __init__(self) -> None:
+    Args:
+        dropped: told what was prepared for a turn that did not come.
+    """
+
+    def __init__(self, dropped: Callable[[T], None] = lambda _: None) -> None:
+        self._dropped = dropped
         self._reader = DocumentReader()
         self._pool = ThreadPoolExecutor(1, "sharedcli-ahead")
         self._begun: deque[tuple[str | Path, int, Future[T]]] = deque()
@@ -68,8 +73,10 @@ class ReadAhead(Generic[T]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
         self._reader.close()  # ends a read that is under way
-        self._pool.shutdown(cancel_futures=True)
+        self._pool.shutdown()
+        self._reader.close()  # one that had just begun has a worker of its own
 
     @property
     def begun(self) -> tuple[int, int]:
@@ -91,17 +98,22 @@ class ReadAhead(Generic[T]):
         Raises:
             DocumentError: as ``DocumentReader.read``.
         """
-        while self._begun:
-            begun, _, future = self._begun.popleft()
-            if begun == path:
-                return future.result()
-            future.exception()  # dropped; the reader serves one at a time
+        if any(begun == path for begun, _, _ in self._begun):
+            while self._begun[0][0] != path:  # their turn did not come
+                self._drop(self._begun.popleft()[2])
+            return self._begun.popleft()[2].result()
+        for _, _, future in self._begun:
+            future.exception()  # the reader serves one at a time
         try:
             return self._reader.read(path, on_page=on_page)
         finally:
             if self._aside is not None:
                 self._aside.result()
                 self._aside = None
+
+    def _drop(self, future: Future[T]) -> None:
+        if future.exception() is None:
+            self._dropped(future.result())
 
 
 def _quietly(task: Callable[[], object]) -> None:

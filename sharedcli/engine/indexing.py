@@ -110,7 +110,7 @@ class Indexer:
         """
         comparison = Comparison(self._store, self._known_identity, force=force)
         ahead: ReadAhead[Computing]
-        with ExitStack() as self._open, ReadAhead() as ahead:
+        with ExitStack() as self._open, ReadAhead(lambda work: work.close()) as ahead:
             files = find(paths, filters)
             yield IndexEvent("found", total=len(files))
             for number, found in enumerate(files, 1):
@@ -163,9 +163,10 @@ class Indexer:
         if known and known.source != found.source:  # or the tree would stay under the other path
             self._renamed(known, found, 0)
         yield IndexEvent("loading", found.source)
+        self._model(), self._encoder()  # what is wrong with these concerns no file
         try:
             work = self._prepared(read) if isinstance(read, Document) else read
-        except DocumentError as error:
+        except NoTextError as error:
             yield self._failed(found.source, str(error))
             return
         self._look_ahead(ahead, comparison, following)

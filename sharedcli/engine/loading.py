@@ -72,11 +72,16 @@ class LoadedModel:
         weights = EightBitWeights(self.base.config.hidden_size) if self.in_eight_bits else None
         return Compressor(self.shared, merged=MergedLayers(self.shared, weights=weights))
 
-    @cached_property
+    @property
     def opener(self) -> Compressor:
-        """The compressor role for a few chunks: as ``indexer``, but it keeps no copy of weights."""
-        if "indexer" in self.__dict__:
-            return self.indexer
+        """The compressor role for a few chunks: ``indexer`` if its layers are laid out already.
+
+        Else it lays out each layer when it is reached, and keeps no copy of weights.
+        """
+        return self.indexer if "indexer" in self.__dict__ else self._passing
+
+    @cached_property
+    def _passing(self) -> Compressor:
         merged = MergedLayers(self.shared, kept=False) if self.merges else None
         return Compressor(self.shared, merged=merged)
 

@@ -4,7 +4,8 @@ Notable choices:
 - One thread of torch in each of several threads, instead of several inside of one product: no
   thread waits for another at the end of every product, which on a busy machine costs more than the
   product. The interpreter's lock is free while torch computes.
-- Few tasks are under way at a time, so memory does not depend on how many there are.
+- Few tasks of one run of results are under way at a time, so memory does not depend on how many
+  there are.
 """
 
 from __future__ import annotations

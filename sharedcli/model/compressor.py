@@ -257,7 +257,7 @@ class Compressor:
             local = kept_offsets(tree, node).to(local.device) - job.start
         summary = _summary(encoded, row, job, node)
         place = local + job.start
-        local = place - tree.sequence_start(node)  # a strip begins before the chunk's lead
+        local = place - tree.sequence_start(node)  # a strip begins elsewhere
         return NodeSlots(node, keys[:, 0], values[:, 0], local, place, summary)
 
 

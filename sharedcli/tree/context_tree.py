@@ -8,7 +8,7 @@ injected: level 1 is the coarsest grain.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from math import ceil
 
@@ -42,10 +42,14 @@ class Node:
 
 @dataclass(frozen=True)
 class ContextTree:
-    """All nodes of a document of ``tokens`` tokens under one geometry."""
+    """All nodes of a document of ``tokens`` tokens under one geometry.
+
+    ``most`` chunks are read in one pass at most; 0 for the geometry's ``strip_chunks``.
+    """
 
     tokens: int
     geometry: TreeGeometry
+    most: int = field(default=0, kw_only=True)
 
     @property
     def chunks(self) -> int:
@@ -74,8 +78,12 @@ class ContextTree:
     def shared_among(self, workers: int) -> ContextTree:
         """This tree with strips so short that all workers have as many, if there are the chunks."""
         rounds = ceil(self.chunks / (self.geometry.strip_chunks * workers))
-        size = max(1, ceil(self.chunks / max(1, rounds * workers)))
-        return replace(self, geometry=replace(self.geometry, strip_chunks=size))
+        return replace(self, most=max(1, ceil(self.chunks / max(1, rounds * workers))))
+
+    @property
+    def strip_chunks(self) -> int:
+        """Chunks of a strip at most."""
+        return self.most or self.geometry.strip_chunks
 
     def strips(self, chunks: Sequence[int]) -> Iterator[Sequence[int]]:
         """Those of ``chunks`` (ascending) that are read in one pass, pass by pass.
@@ -83,7 +91,7 @@ class ContextTree:
         All strips of a document are as long as each other, give or take a chunk. The last has one
         more rather than one less, since a document's last chunk is shorter than others.
         """
-        count = ceil(self.chunks / self.geometry.strip_chunks)
+        count = ceil(self.chunks / self.strip_chunks)
         for _, strip in groupby(chunks, lambda chunk: ((chunk + 1) * count - 1) // self.chunks):
             yield from _runs(list(strip))
 

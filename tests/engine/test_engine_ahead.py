@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -83,22 +84,34 @@ def test_short_documents_are_begun_while_others_are_written(
     texts = {"a.txt": "one", "b.txt": "two", "c.txt": "three", "d.txt": BELL * 200, "e.txt": "five"}
     for name, text in texts.items():
         (tmp_path / name).write_text(text)
-    begun: list[str] = []
+    begun: dict[str, bool] = {}
     begin = Computing.begin
 
-    def counted(computing: Computing) -> None:
-        begun.append(Path(computing.cut.document.source).name)
+    def told(computing: Computing) -> None:
+        name = Path(computing.cut.document.source).name
+        begun[name] = threading.current_thread().name.startswith("sharedcli-ahead")
         begin(computing)
 
-    monkeypatch.setattr(Computing, "begin", counted)
-    ahead_of: dict[str, list[str]] = {}
+    monkeypatch.setattr(Computing, "begin", told)
     with Engine(settings_for()) as engine:
-        for event in engine.index([str(tmp_path / name) for name in texts]):
-            if event.kind == "indexed":
-                ahead_of[Path(event.source).name] = list(begun)
+        run_index(engine, *(tmp_path / name for name in texts))
         assert len(engine.documents()) == 5
-    assert begun == ["a.txt", "b.txt", "c.txt", "e.txt"]  # the long one waits for its turn
-    assert "b.txt" in ahead_of["b.txt"]
+    # the first is read when it comes, and the long one begun with
+    assert begun == {"a.txt": False, "b.txt": True, "c.txt": True, "e.txt": True}
+
+
+def test_a_file_that_was_not_begun_leaves_the_others(tmp_path: Path) -> None:
+    for name in ("one", "two", "three"):
+        (tmp_path / name).with_suffix(".txt").write_text(name)
+    dropped: list[str] = []
+    ahead: ReadAhead[str]
+    with ReadAhead(dropped.append) as ahead:
+        ahead.begin(tmp_path / "two.txt", 1, lambda document: document.text.strip())
+        ahead.begin(tmp_path / "three.txt", 1, lambda document: document.text.strip())
+        assert isinstance(ahead.read(tmp_path / "one.txt", silent), Document)
+        assert ahead.begun == (2, 2)
+        assert ahead.read(tmp_path / "three.txt", silent) == "three"
+    assert dropped == ["two"]
 
 
 def test_what_runs_aside_is_done_when_a_file_is_read_and_may_fail(tmp_path: Path) -> None:

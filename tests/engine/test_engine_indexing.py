@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from engine_samples import BELL, LAMP, TIDE, run_index
 from sharedcli.engine import compressing
 from sharedcli.engine.engine import Engine
 from sharedcli.engine.opening import stored_tree
-from sharedcli.errors import SharedCLIError
+from sharedcli.errors import SharedCLIError, UnreadableError
 from sharedcli.settings import Settings
 from sharedcli.store.writer import DocumentWriter
 
@@ -261,3 +262,16 @@ def test_a_model_that_changes_under_way_is_noticed(
     with pytest.raises(SharedCLIError, match="changed while"):
         run_index(engine, files["c"], files["a"])
     assert _names(engine) == ["c.txt"]
+
+
+def test_a_damaged_adapter_is_no_files_failure(
+    settings_for: Callable[..., Settings], adapter_folder: Callable[..., str], tmp_path: Path
+) -> None:
+    folder = shutil.copytree(adapter_folder(), tmp_path / "damaged")
+    (folder / "adapter.json").write_text("{", "utf-8")
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text(LAMP, "utf-8")
+    with Engine(settings_for(adapter=str(folder))) as engine:
+        with pytest.raises(UnreadableError, match="adapter"):
+            run_index(engine, tmp_path / "a.txt", tmp_path / "b.txt")
+        assert not list(engine.store().failures())

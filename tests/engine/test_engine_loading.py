@@ -228,7 +228,8 @@ def test_layers_are_kept_for_several_questions_unless_they_are_large(
     adapter = adapter_folder()
     assert not is_kept(load(adapter=adapter).opener)
     model = load(adapter=adapter)
-    model.lay_out()
+    assert not is_kept(model.opener)
+    model.lay_out()  # afterwards, too
     assert is_kept(model.opener)
     assert model.opener is model.indexer
     cannot = load(adapter=adapter, index_weights="int8")

@@ -58,3 +58,13 @@ def test_every_token_sees_its_chunk_and_no_more_than_a_lead(
     for first, start, _ in views[1:]:
         before = start - first + (first > 0)  # the strip's first token is seen besides
         assert before == min(lead, start)
+
+
+def test_threads_do_not_change_what_a_token_sees() -> None:
+    geometry = TreeGeometry(512, 5, 16, "nested", "last", 256, stored_depth=1, strip_chunks=8)
+    tree = ContextTree(512 * 4, geometry)
+    for workers in (1, 2, 4, 16):
+        shared = tree.shared_among(workers)
+        strips = [Strip.of(shared, chunks) for chunks in shared.strips(range(4))]
+        assert {strip.lead_tokens for strip in strips} == {128}
+        assert len(strips) == min(workers, 4)

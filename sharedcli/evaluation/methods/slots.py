@@ -1,7 +1,7 @@
 """The slots of one context, each chunk compressed once for all methods, budgets and questions.
 
-Ratios differ in which of a chunk's keys and values are kept, not in how the chunk is read. So the
-paths of all ratios of a run are taken from one pass.
+Ratios differ in which of a chunk's keys and values are kept, hardly in how the chunk is read: in
+strips, those from 8 on see half a lead. So the paths of all others are taken from one pass.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ class SlotCache:
 
 
 class _EncodeOnce:
-    """A model that remembers its last passes: every geometry reads the same chunks."""
+    """A model that remembers its last passes: most geometries read the same chunks."""
 
     def __init__(self, model: SharedLLM, merged: MergedLayers | None) -> None:
         self._model = model
