@@ -10,44 +10,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Generic, TypeVar
 
 from sharedcli.ingest.document import Document
 from sharedcli.ingest.reader import DocumentReader, OnPage
-from sharedcli.retrieve.passages import cut_passages
-from sharedcli.store.records import Passage
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class CutDocument:
-    """A document with its tokens and passages.
-
-    Attributes:
-        document: as it was read.
-        token_ids, char_spans: int32 [T] and [T, 2].
-        passages: spans of its text.
-    """
-
-    document: Document
-    token_ids: NDArray[np.int32]
-    char_spans: NDArray[np.int32]
-    passages: list[Passage]
-
-
-def cut(document: Document, tokenizer: Any) -> CutDocument:
-    """Tokenise a document and cut its passages."""
-    from sharedcli.model.tokens import tokenize_text
-
-    token_ids, char_spans = tokenize_text(tokenizer, document.text)
-    return CutDocument(document, token_ids, char_spans, cut_passages(document))
 
 
 class ReadAhead(Generic[T]):

@@ -29,7 +29,7 @@ from sharedcli.tree.context_tree import ContextTree, Node
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sharedcli.engine.ahead import CutDocument
+    from sharedcli.engine.cutting import CutDocument
     from sharedcli.engine.threads import WorkerThreads
     from sharedcli.model.compressor import ChunkSlots, Compressor
     from sharedcli.retrieve.embedding import SentenceEncoder

@@ -18,7 +18,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sharedcli.engine.ahead import ReadAhead, cut
+from sharedcli.engine.ahead import ReadAhead
+from sharedcli.engine.cutting import cut
 from sharedcli.engine.events import COUNTED, IndexCounts, IndexEvent, OnProgress
 from sharedcli.engine.filters import Filters, find
 from sharedcli.engine.following import follow

@@ -36,7 +36,7 @@ GEOMETRY = tuple(item.name for item in fields(TreeGeometry))
 STRIP_CHUNKS = 8
 """Read in one pass: with half a chunk for a lead, 1.03 to 1.06 tokens for one of the document."""
 _LAID_OUT_BYTES = 512 << 20
-"""Of layers that are kept to save a question half a second, at most."""
+"""Of layers that are kept to save each question a quarter of a second, at most."""
 KEYS_STORED = "unrotated"
 """Stored keys carry no position; they are rotated to their places when injected."""
 

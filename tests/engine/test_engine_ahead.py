@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from engine_samples import BELL, LAMP, TIDE, run_index
 
-from sharedcli.engine.ahead import CutDocument, ReadAhead, cut
+from sharedcli.engine.ahead import ReadAhead
 from sharedcli.engine.compressing import Computing
+from sharedcli.engine.cutting import CutDocument, cut
 from sharedcli.engine.engine import Engine
 from sharedcli.errors import NoTextError, UnreadableError
 from sharedcli.ingest.document import Document
