@@ -22,6 +22,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from sharedcli.model.devices import has_matrix_units
+
 ROWS = 128
 """Queries of a block at most."""
 _FEW_ROWS = 16
@@ -43,11 +45,8 @@ def is_served(query: Tensor) -> bool:
 
 @cache
 def _is_faster() -> bool:
-    multiplies_bfloat16, has_matrix_units = (
-        getattr(torch.cpu, name, bool)()
-        for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    )
-    return torch.backends.mkldnn.is_available() and multiplies_bfloat16 and not has_matrix_units
+    multiplies_bfloat16: bool = getattr(torch.cpu, "_is_avx512_bf16_supported", bool)()
+    return torch.backends.mkldnn.is_available() and multiplies_bfloat16 and not has_matrix_units()
 
 
 def causal(

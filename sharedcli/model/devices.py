@@ -114,17 +114,19 @@ def _auto_dtype(device: torch.device) -> torch.dtype:
 @cache
 def cpu_has_bfloat16() -> bool:
     """Whether this CPU multiplies bfloat16 matrices in hardware (AVX512-BF16, AMX or Arm BF16)."""
-    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    for name in checks:
-        check = getattr(torch.cpu, name, None)
-        if check is not None and check():
-            return True
+    if getattr(torch.cpu, "_is_avx512_bf16_supported", bool)() or has_matrix_units():
+        return True
     if platform.machine().lower() in ("aarch64", "arm64"):
         try:
             return " bf16" in Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
         except OSError:
             return False
     return False
+
+
+def has_matrix_units() -> bool:
+    """Whether this CPU multiplies tiles of matrices at once (AMX)."""
+    return bool(getattr(torch.cpu, "_is_amx_tile_supported", bool)())
 
 
 def resolve_attention(spec: str = "sdpa") -> str:

@@ -7,7 +7,8 @@ channel over all (QuaRot, arXiv 2404.00456). A norm does not notice, and the mat
 behind it are rotated once, when they are laid out.
 
 Behind a norm the root mean square is one, so one scale serves all tokens there, and the activation
-stays inside of the product's kernel. Other inputs have a scale for each row.
+stays inside of the product's kernel. Other inputs have a scale for each row. Where there are matrix
+units (AMX), finding it takes longer than eight bits save, so those products are not in eight bits.
 
 Shapes: N rows, I inputs, O outputs, E hidden size.
 """
@@ -20,8 +21,8 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from sharedcli.model.devices import cpu_has_bfloat16
-from sharedcli.model.products import Weights
+from sharedcli.model.devices import cpu_has_bfloat16, has_matrix_units
+from sharedcli.model.products import AddedProduct, Weights
 
 _LIMIT = 5.0
 """Normalised states beyond it, fewer than one of a million, are cut off."""
@@ -68,16 +69,22 @@ def is_worth_it(dtype: torch.dtype, hidden_size: int) -> bool:
     Who asks for float32 where bfloat16 is faster wants it exact.
     """
     fastest = torch.bfloat16 if cpu_has_bfloat16() else torch.float32
-    has_matrix_units = getattr(torch.cpu, "_is_amx_tile_supported", bool)()
-    return dtype == fastest and hidden_size >= _SMALLEST and not has_matrix_units
+    return dtype == fastest and hidden_size >= _SMALLEST
 
 
 class EightBitWeights(Weights):
-    """Matrices in eight bits, and states [N, E] that are rotated between the layers."""
+    """Matrices in eight bits, and states [N, E] that are rotated between the layers.
 
-    def __init__(self, hidden_size: int) -> None:
+    Args:
+        hidden_size: E.
+        onto_states: whether products that are added to states are of eight bits, too; None where
+            that is faster than the states' own format.
+    """
+
+    def __init__(self, hidden_size: int, *, onto_states: bool | None = None) -> None:
         super().__init__(kept=True)
         self._rotate = Rotation(hidden_size)
+        self._onto_states = onto_states
 
     def entered(self, states: Tensor) -> Tensor:
         """Rotate embeddings."""
@@ -100,10 +107,14 @@ class EightBitWeights(Weights):
         """The product that reads ``normalised`` states."""
         return EightBitProduct(self._rotate(weight), bias, dtype, _LIMIT / _STEPS)
 
-    def onto_states(self, weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> _ByRows:
+    def onto_states(self, weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> AddedProduct:
         """The product that is added to states."""
         turned = self._rotate(weight.T.contiguous()).T.contiguous()
-        return _ByRows(turned, None if bias is None else self._rotate(bias.float()[None])[0], dtype)
+        added = None if bias is None else self._rotate(bias.float()[None])[0].to(dtype)
+        in_eight_bits = self._onto_states
+        if in_eight_bits is None:
+            in_eight_bits = not (has_matrix_units() and dtype == torch.bfloat16)
+        return (_ByRows if in_eight_bits else super().onto_states)(turned, added, dtype)
 
 
 class EightBitProduct:
@@ -150,7 +161,7 @@ class _ByRows:
 
     def __init__(self, weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> None:
         self._product = EightBitProduct(weight, None, dtype, 1.0)
-        self._bias = None if bias is None else bias.to(dtype)
+        self._bias = bias
 
     def plus(self, states: Tensor, other: Tensor) -> Tensor:
         """X W^T + b + other."""

@@ -86,12 +86,13 @@ def test_products_behind_a_norm(dtype: torch.dtype, with_bias: bool) -> None:
 @needs_kernels
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("with_bias", [True, False])
-def test_products_onto_states(dtype: torch.dtype, with_bias: bool) -> None:
+@pytest.mark.parametrize("in_eight_bits", [True, False])
+def test_products_onto_states(dtype: torch.dtype, with_bias: bool, in_eight_bits: bool) -> None:
     inputs, weight = numbers(9, 48), numbers(96, 48, seed=1)
     inputs *= torch.logspace(-6, 6, 9)[:, None]  # each row has a scale of its own
     inputs[4] = 0
     states, bias = numbers(9, 96, seed=2), numbers(96, seed=3) if with_bias else None
-    packed = EightBitWeights(96)
+    packed = EightBitWeights(96, onto_states=in_eight_bits)
     product = packed.onto_states(weight, None if bias is None else bias.to(dtype), dtype)
     found = packed.left(product.plus(inputs.to(dtype), packed.entered(states).to(dtype)))
     assert found.dtype == dtype
@@ -165,11 +166,21 @@ def test_kernels_that_work_otherwise_are_left_alone(
 
 
 def test_where_they_are_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False, raising=False)
     for multiplies in (True, False):
         monkeypatch.setattr(eight_bits, "cpu_has_bfloat16", lambda one=multiplies: one)
         assert is_worth_it(torch.bfloat16, 576) is multiplies
         assert is_worth_it(torch.float32, 576) is not multiplies
     assert not is_worth_it(torch.float32, 64)
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
-    assert not is_worth_it(torch.float32, 576)
+
+
+@needs_kernels
+@pytest.mark.parametrize(
+    ("matrix_units", "dtype", "expected"),
+    [(True, torch.bfloat16, False), (True, torch.float32, True), (False, torch.bfloat16, True)],
+)
+def test_what_is_added_to_states_is_rounded_where_that_is_faster(
+    monkeypatch: pytest.MonkeyPatch, matrix_units: bool, dtype: torch.dtype, expected: bool
+) -> None:
+    monkeypatch.setattr(eight_bits, "has_matrix_units", lambda: matrix_units)
+    product = EightBitWeights(32).onto_states(numbers(32, 48), None, dtype)
+    assert isinstance(product, eight_bits._ByRows) is expected
