@@ -41,31 +41,55 @@ def read_context(
     Documents stand one behind the other, as if they were one text. ``compressor`` makes the slots
     that are not stored.
     """
+    by_doc = [
+        (doc_id, list(group))
+        for doc_id, group in groupby(frontiers, key=lambda frontier: frontier.doc_id)
+    ]
+    absent = {
+        doc_id: [node for one in chunks for node in one.nodes if node.level > stored]
+        for doc_id, chunks in by_doc
+        for stored in [_stored_depth(store, doc_id, trees[doc_id])]
+    }
+    made = _made(store, trees, absent, compressor)
     parts = []
-    for doc_id, group in groupby(frontiers, key=lambda frontier: frontier.doc_id):
-        chunks, tree = list(group), trees[doc_id]
-        stored = tree.geometry.deepest_stored
-        if store.identity(doc_id).slot_format == RECOMPUTE:
-            stored = 0
-        absent = [node for one in chunks for node in one.nodes if node.level > stored]
-        slots = _made(store, doc_id, tree, absent, compressor) if absent else {}
+    for doc_id, chunks in by_doc:
+        slots = made.get(doc_id, {})
         for one in chunks:
-            present = [node for node in one.nodes if node.level <= stored]
-            slots |= _read(store, doc_id, tree, present, dtype) if present else {}
+            present = [node for node in one.nodes if node not in slots]
+            slots |= _read(store, doc_id, trees[doc_id], present, dtype) if present else {}
         parts.append(assemble([[slots[node] for node in one.nodes] for one in chunks]))
     return CompressedKV.cat(parts)
+
+
+def _stored_depth(store: Store, doc_id: str, tree: ContextTree) -> int:
+    """The deepest level of which the store has tensors; 0 if it has none."""
+    nothing = store.identity(doc_id).slot_format == RECOMPUTE
+    return 0 if nothing else tree.geometry.deepest_stored
 
 
 @torch.inference_mode()
 def _made(
     store: Store,
-    doc_id: str,
-    tree: ContextTree,
-    nodes: Sequence[Node],
+    trees: Mapping[str, ContextTree],
+    absent: Mapping[str, Sequence[Node]],
     compressor: Compressor | None,
-) -> dict[Node, NodeSlots]:
-    """Slots of nodes that are not stored, from the stored tokens."""
+) -> dict[str, dict[Node, NodeSlots]]:
+    """Slots of each document's nodes that are not stored, all read together."""
+    names = [doc_id for doc_id, nodes in absent.items() if nodes]
+    if not names:
+        return {}
     assert compressor is not None, "these nodes are not stored, and nothing is given to make them"
+    texts = [_tokens(store, name, trees[name], absent[name]) for name in names]
+    wanted = [(place, node) for place, name in enumerate(names) for node in absent[name]]
+    slots = compressor.compress_nodes(texts, [trees[name] for name in names], wanted)
+    return {
+        name: {node: slots[place, node] for node in absent[name]}
+        for place, name in enumerate(names)
+    }
+
+
+def _tokens(store: Store, doc_id: str, tree: ContextTree, nodes: Sequence[Node]) -> Tensor:
+    """A document's tokens [T] as far as ``nodes`` need them, 0 elsewhere."""
     tokens = torch.zeros(tree.tokens, dtype=torch.long)
     size = tree.geometry.chunk_tokens
     read = {
@@ -77,8 +101,7 @@ def _made(
         kept = store.chunk_tokens(doc_id, index)
         ids = torch.from_numpy(kept.token_ids.astype(np.int64))
         tokens[kept.token_start : kept.token_end] = ids
-    made = compressor.compress_nodes([tokens], [tree], [(0, node) for node in nodes])
-    return {node: made[0, node] for node in nodes}
+    return tokens
 
 
 def _read(

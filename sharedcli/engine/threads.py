@@ -1,9 +1,8 @@
 """Threads that compute while this one reads and writes; results come in the order of the tasks.
 
 Notable choices:
-- One thread of torch in each of several threads, instead of several inside of one product: no
-  thread waits for another at the end of every product, which on a busy machine costs more than the
-  product. The interpreter's lock is free while torch computes.
+- One thread of torch in each of several threads (``model/threads.py``), instead of several inside
+  of one product.
 - Few tasks of one run of results are under way at a time, so memory does not depend on how many
   there are.
 """
@@ -12,11 +11,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, Future, wait
 from types import TracebackType
 from typing import TypeVar
 
 import torch
+
+from sharedcli.model.threads import TorchThreads
 
 _MOST_WORKERS = 16  # beyond, the interpreter's lock is what they wait for
 _AHEAD = 2
@@ -39,13 +40,7 @@ class WorkerThreads:
 
     def __init__(self, parallel: bool) -> None:
         self.count = worker_count(parallel)
-        self._threads = threads = torch.get_num_threads()
-        self._pool = ThreadPoolExecutor(
-            self.count,
-            "sharedcli",
-            initializer=torch.set_num_threads,
-            initargs=(threads // self.count,),
-        )
+        self._pool = TorchThreads(self.count)
 
     def __enter__(self) -> WorkerThreads:
         return self
@@ -56,8 +51,7 @@ class WorkerThreads:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(self._threads)  # of threads that are started from now on
+        self._pool.__exit__(kind, error, trace)
 
     def ordered(self, tasks: Iterable[Callable[[], T]]) -> Results[T]:
         """The results of ``tasks`` in their order."""

@@ -26,6 +26,7 @@ from sharedcli.model.merged import MergedLayers
 from sharedcli.model.sequences import PADDED, Job, batches, merge_prefixes, stack
 from sharedcli.model.sharedllm import Encoded, SharedLLM
 from sharedcli.model.slots import choose_slots, derive_slots, kept_offsets
+from sharedcli.model.threads import has_threads
 from sharedcli.tree.context_tree import ContextTree, Node
 from sharedcli.tree.strips import Strip
 from sharedcli.tree.windows import inner_groups, leaf_windows, level_groups
@@ -108,6 +109,12 @@ class Compressor:
             by_job[Job(context, start, node.end)].append(node)
         jobs = merge_prefixes(by_job)
         longest_first = sorted(jobs, key=lambda job: job.start - job.end)
+        if self.merged is not None and layers is None and has_threads(self.model.device):
+            for batch in batches(longest_first, self.batch_tokens, 0):
+                alone = [stack(contexts, [job]) for job in batch]
+                for encoded, job in zip(self.merged.encode_each(alone), batch, strict=True):
+                    yield encoded, 0, job, jobs[job]
+            return
         shortest = 1.0 if self.merged is None else PADDED
         for batch in batches(longest_first, self.batch_tokens, shortest):
             encoded = self._encode(stack(contexts, batch), layers)

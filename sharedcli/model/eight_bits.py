@@ -109,7 +109,7 @@ class EightBitWeights(Weights):
 
     def onto_states(self, weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> AddedProduct:
         """The product that is added to states."""
-        turned = self._rotate(weight.T.contiguous()).T.contiguous()
+        turned = self._rotate.columns(weight)
         added = None if bias is None else self._rotate(bias.float()[None])[0].to(dtype)
         in_eight_bits = self._onto_states
         if in_eight_bits is None:
@@ -211,6 +211,14 @@ class Rotation:
     def __call__(self, rows: Tensor) -> Tensor:
         """Rotate rows [N, E]."""
         return self._turned(rows, [factor.T.contiguous() for factor in self._factors])
+
+    def columns(self, matrix: Tensor) -> Tensor:
+        """Rotate the columns of a matrix [E, I]."""
+        turned, inner = matrix, matrix.numel()
+        for factor in self._factors:
+            inner //= len(factor)
+            turned = factor.T @ turned.reshape(-1, len(factor), inner)
+        return turned.reshape(matrix.shape)
 
     def back(self, rows: Tensor) -> Tensor:
         """Rotate rows [N, E] back."""

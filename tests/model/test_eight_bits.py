@@ -54,6 +54,7 @@ def test_rotations_keep_lengths_and_can_be_taken_back(size: int) -> None:
     torch.testing.assert_close(turned.norm(dim=1), rows.norm(dim=1))
     torch.testing.assert_close(rotation.back(turned), rows, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(Rotation(size)(rows), turned)  # of the same size, the same one
+    torch.testing.assert_close(rotation.columns(rows.T.contiguous()).T, turned)
 
 
 @pytest.mark.parametrize("size", [64, 576, 896])

@@ -14,7 +14,7 @@ from shared_samples import GEOMETRY, attached, ids, small_base
 from torch import Tensor, nn
 
 from sharedcli.errors import UsageError
-from sharedcli.model import products
+from sharedcli.model import compressor, products
 from sharedcli.model.compressor import Compressor
 from sharedcli.model.merged import MergedLayers, is_mergeable
 from sharedcli.model.sharedllm import SharedLLM
@@ -89,21 +89,23 @@ def test_layers_that_are_not_kept_give_the_same() -> None:
             assert max(relative(again.keys, kept.keys), relative(again.states, kept.states)) < 1e-6
 
 
+@pytest.mark.parametrize("threads", [True, False])
 def test_sequences_of_other_lengths_are_read_beside_the_longest(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, threads: bool
 ) -> None:
+    monkeypatch.setattr(compressor, "has_threads", lambda _device: threads)
     geometry = TreeGeometry(16, 2, 2, "nested", "last")
     tree, document = ContextTree(64, geometry), ids(64)
-    shapes: list[tuple[int, ...]] = []
+    shapes: list[list[tuple[int, ...]]] = []
     with attached(small_base(), geometry=geometry, compressor_rank=2, used=True) as model:
         layers = MergedLayers(model)
-        plain = layers.encode
+        plain = layers.encode_each
 
-        def counted(tokens: Tensor, kept: Tensor | None = None, strip: Any = None) -> Any:
-            shapes.append(tuple(tokens.shape))
-            return plain(tokens, kept, strip)
+        def counted(batches: list[Tensor], kept: Tensor | None = None, strip: Any = None) -> Any:
+            shapes.append([tuple(tokens.shape) for tokens in batches])
+            return plain(batches, kept, strip)
 
-        monkeypatch.setattr(layers, "encode", counted)
+        monkeypatch.setattr(layers, "encode_each", counted)
         # 16, 12 and 4 tokens of three chunks: the last is below two thirds of the longest
         wanted = [(0, tree.root(0))]
         wanted += [(0, node) for node in tree.level(1, 2) if node.end <= 16 + 12]
@@ -114,7 +116,8 @@ def test_sequences_of_other_lengths_are_read_beside_the_longest(
             assert relative(found[key].keys, alone.keys) < 1e-5
             assert relative(found[key].values, alone.values) < 1e-5
             assert relative(found[key].summary, alone.summary) < 1e-5
-    assert shapes == [(2, 16), (1, 4)]
+    # side by side each as it is, else with padding in one pass
+    assert shapes == ([[(1, 16), (1, 12), (1, 4)]] if threads else [[(2, 16)], [(1, 4)]])
 
 
 def test_only_the_wanted_tokens_are_kept() -> None:

@@ -10,7 +10,7 @@ from shared_samples import attached, ids, small_base
 from torch import Tensor
 from torch.nn import functional
 
-from sharedcli.model import merged
+from sharedcli.model import compressor_layer
 from sharedcli.model.compressor import Compressor
 from sharedcli.model.injected import KVCollector, LayerCall
 from sharedcli.model.merged import MergedLayers
@@ -80,7 +80,7 @@ def test_attention_is_that_of_the_mask() -> None:
 def test_merged_layers_read_strips(
     architecture: str, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(merged, "ROWS", rows)
+    monkeypatch.setattr(compressor_layer, "ROWS", rows)
     tokens = torch.stack([ids(LENGTH), ids(LENGTH, 1)])
     options = {"injected_layers": 3, "compressor_rank": 2, "used": True}
     with attached(small_base(architecture), **options) as model, torch.inference_mode():

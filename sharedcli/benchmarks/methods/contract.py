@@ -23,9 +23,9 @@ from sharedcli.engine.compressing import BATCH_TOKENS
 from sharedcli.engine.threads import worker_count
 from sharedcli.measuring.parameters import Parameters
 from sharedcli.model.adapter import Adapter, AdapterConfig
+from sharedcli.model.compressor_layer import ROWS
 from sharedcli.model.decoder import Decoder
 from sharedcli.model.injected import InjectedKV
-from sharedcli.model.merged import ROWS
 from sharedcli.model.sharedllm import SharedLLM
 from sharedcli.tree.context_tree import ContextTree
 
