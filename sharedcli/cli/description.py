@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sharedcli.settings import CHOICES
+from sharedcli.setting_values import CHOICES
 
 _MARKUP = re.compile(r"\[/?[a-z ]*\]")
 _PLACES = frozenset({"store", "cache", "adapter", "model", "output", "questions", "file", "paths"})

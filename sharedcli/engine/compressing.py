@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
     from sharedcli.engine.cutting import CutDocument
     from sharedcli.engine.threads import WorkerThreads
-    from sharedcli.model.compressor import ChunkSlots, Compressor
+    from sharedcli.model.compressor import Compressor
+    from sharedcli.model.node_slots import ChunkSlots
     from sharedcli.retrieve.embedding import SentenceEncoder
 
 BATCH_TOKENS = 2048

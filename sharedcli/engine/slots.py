@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from sharedcli.model.compressed import CompressedKV
-from sharedcli.model.compressor import Compressor, NodeSlots, assemble
+from sharedcli.model.compressor import Compressor
+from sharedcli.model.node_slots import NodeSlots, assemble
 from sharedcli.model.slots import derive_slots, kept_offsets
 from sharedcli.retrieve.search import ChunkFrontier
 from sharedcli.store.identity import RECOMPUTE

@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from sharedcli.model.compressor import Compressor, Frontier
+from sharedcli.model.compressor import Compressor
+from sharedcli.model.node_slots import Frontier
 from sharedcli.model.sharedllm import SharedLLM
 from sharedcli.tree.context_tree import ContextTree, Node
 from sharedcli.tree.frontier import search_path

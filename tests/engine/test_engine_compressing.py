@@ -12,7 +12,7 @@ from engine_samples import LAMP, run_index
 from sharedcli.engine import compressing
 from sharedcli.engine.compressing import batches, stored_tensors
 from sharedcli.engine.engine import Engine
-from sharedcli.model.compressor import ChunkSlots
+from sharedcli.model.node_slots import ChunkSlots
 from sharedcli.settings import Settings
 from sharedcli.store.quantize import decode
 from sharedcli.tree.context_tree import ContextTree

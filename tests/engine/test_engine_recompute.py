@@ -165,3 +165,34 @@ def test_levels_below_the_stored_ones_are_made_anew(
                 found, wanted = getattr(made, field.name), getattr(expected, field.name)
                 if found is not None:
                     torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
+
+
+def test_chunks_of_several_documents_are_read_together(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "night.txt").write_text((TIDE + LAMP) * 4, "utf-8")
+    run_index(engine, tmp_path / "night.txt")
+    store, compressor = engine.store(), engine.model().opener
+    trees = {record.id: stored_tree(store, record) for record in engine.documents()}
+    frontiers = [
+        ChunkFrontier(doc_id, 1, path, (1.0,) * len(path))
+        for doc_id, tree in trees.items()
+        for path in [fixed_path(tree, 1)]
+    ]
+    alone = [
+        read_context(store, [one], {one.doc_id: trees[one.doc_id]}, torch.float32, compressor)
+        for one in frontiers
+    ]
+    calls: list[int] = []
+    compress = compressor.compress_nodes
+
+    def counted(contexts: Any, *rest: Any, **options: Any) -> Any:
+        calls.append(len(contexts))
+        return compress(contexts, *rest, **options)
+
+    monkeypatch.setattr(compressor, "compress_nodes", counted)
+    together = read_context(store, frontiers, trees, torch.float32, compressor)
+    assert calls == [2]
+    wanted = torch.cat([one.keys for one in alone], dim=3)
+    assert not torch.allclose(alone[0].keys, alone[1].keys)
+    torch.testing.assert_close(together.keys, wanted, atol=1e-4, rtol=1e-4)

@@ -21,7 +21,7 @@ from sharedcli.engine.opening import stored_tree
 from sharedcli.engine.slots import read_context
 from sharedcli.engine.threads import WorkerThreads
 from sharedcli.model.compressed import CompressedKV
-from sharedcli.model.compressor import assemble
+from sharedcli.model.node_slots import assemble
 from sharedcli.model.tokens import tokenize_text
 from sharedcli.retrieve.search import ChunkFrontier
 from sharedcli.settings import Settings

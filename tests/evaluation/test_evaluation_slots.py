@@ -13,8 +13,8 @@ from sharedcli.engine.slots import node_slots
 from sharedcli.evaluation.methods.contract import Context, Workbench
 from sharedcli.evaluation.methods.registry import make_methods
 from sharedcli.evaluation.methods.slots import SlotCache, shuffled
-from sharedcli.model.compressor import assemble
 from sharedcli.model.merged import MergedLayers
+from sharedcli.model.node_slots import assemble
 from sharedcli.model.sharedllm import SharedLLM
 from sharedcli.tree.context_tree import ContextTree
 from sharedcli.tree.frontier import fixed_path
@@ -28,16 +28,18 @@ GEOMETRY = TreeGeometry(128, 2, 8, "nested", "last")
 def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Tokens of each pass of the compressor."""
     seen: list[int] = []
+    encode, encode_each = SharedLLM.encode, MergedLayers.encode_each
 
-    def counting(encode: Any) -> Any:
-        def counted(self: Any, tokens: torch.Tensor, *rest: Any, **options: Any) -> Any:
-            seen.append(tokens.numel())
-            return encode(self, tokens, *rest, **options)
+    def counted(self: Any, tokens: torch.Tensor, *rest: Any, **options: Any) -> Any:
+        seen.append(tokens.numel())
+        return encode(self, tokens, *rest, **options)
 
-        return counted
+    def counted_each(self: Any, batches: list[torch.Tensor], *rest: Any, **options: Any) -> Any:
+        seen.extend(tokens.numel() for tokens in batches)
+        return encode_each(self, batches, *rest, **options)
 
-    for kind in (SharedLLM, MergedLayers):
-        monkeypatch.setattr(kind, "encode", counting(kind.encode))
+    monkeypatch.setattr(SharedLLM, "encode", counted)
+    monkeypatch.setattr(MergedLayers, "encode_each", counted_each)
     return seen
 
 

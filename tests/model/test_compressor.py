@@ -11,7 +11,8 @@ from shared_samples import GEOMETRY, attached, compress, greatest, ids
 from torch import Tensor
 from transformers import DynamicCache
 
-from sharedcli.model.compressor import Compressor, NodeSlots, assemble
+from sharedcli.model.compressor import Compressor
+from sharedcli.model.node_slots import NodeSlots, assemble
 from sharedcli.tree.context_tree import ContextTree, Node
 from sharedcli.tree.frontier import fixed_path, search_path
 from sharedcli.tree.geometry import TreeGeometry

@@ -24,7 +24,8 @@ from transformers import DynamicCache
 from sharedcli.errors import UsageError
 from sharedcli.model.adapter import Adapter, AdapterConfig
 from sharedcli.model.compressed import CompressedKV
-from sharedcli.model.compressor import Compressor, assemble
+from sharedcli.model.compressor import Compressor
+from sharedcli.model.node_slots import assemble
 from sharedcli.model.sharedllm import SharedLLM, pad_right
 from sharedcli.tree.context_tree import ContextTree
 from sharedcli.tree.geometry import TreeGeometry

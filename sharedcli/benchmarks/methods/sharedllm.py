@@ -41,7 +41,7 @@ from sharedcli.engine.opening import stored_tree
 from sharedcli.engine.slots import node_slots, read_context
 from sharedcli.engine.threads import WorkerThreads, worker_count
 from sharedcli.model.compressed import CompressedKV
-from sharedcli.model.compressor import Frontier, assemble
+from sharedcli.model.node_slots import Frontier, assemble
 from sharedcli.model.relevance import node_scorer, query_summary, search_frontiers
 from sharedcli.retrieve.search import ChunkFrontier
 from sharedcli.store.identity import RECOMPUTE

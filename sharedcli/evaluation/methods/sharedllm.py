@@ -14,9 +14,9 @@ from sharedcli.engine.opening import CHUNK_PASSAGES, unquoted
 from sharedcli.evaluation.methods.contract import Context, Method, Opened, UnfitError
 from sharedcli.evaluation.methods.passages import excerpts, last_words, verbatim_tokens
 from sharedcli.evaluation.methods.slots import Taken, shuffled
-from sharedcli.model.compressor import Frontier, assemble
 from sharedcli.model.devices import guard_memory
 from sharedcli.model.injected import InjectedKV
+from sharedcli.model.node_slots import Frontier, assemble
 from sharedcli.retrieve.find import find_passages
 from sharedcli.retrieve.rank import RankedPassage, scored_windows
 from sharedcli.retrieve.search import budgeted_frontiers, leaf_relevance

@@ -7,16 +7,18 @@ strips, those from 8 on see half a lead. So the paths of all others are taken fr
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from random import Random
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
-from sharedcli.model.compressor import Compressor, Frontier, NodeSlots
+from sharedcli.model.compressor import Compressor
 from sharedcli.model.merged import MergedLayers
+from sharedcli.model.node_slots import Frontier, NodeSlots
 from sharedcli.model.sharedllm import Encoded, SharedLLM
 from sharedcli.tree.context_tree import ContextTree, Node
 from sharedcli.tree.frontier import fixed_path
@@ -145,7 +147,7 @@ class _EncodeOnce:
     def __init__(self, model: SharedLLM, merged: MergedLayers | None) -> None:
         self._model = model
         self._merged = merged
-        self._last: dict[tuple[bytes, int, int | None, Strip | None], Encoded] = {}
+        self._last: dict[tuple[bytes, int, int | Strip | None], Encoded] = {}
         self.seconds = 0.0
 
     def __getattr__(self, name: str) -> Any:
@@ -155,20 +157,36 @@ class _EncodeOnce:
         self, tokens: Tensor, layers: int | None = None, strip: Strip | None = None
     ) -> Encoded:
         """As ``SharedLLM.encode`` and ``MergedLayers.encode``."""
-        key = (tokens.cpu().numpy().tobytes(), len(tokens), layers, strip)
-        if key not in self._last:
+        if self._merged is not None and layers is None:
+            reading = partial(self._merged.encode_each, strip=strip)
+            return self._once([tokens], reading, strip)[0]
+        return self._once([tokens], lambda _: [self._model.encode(tokens, layers)], layers)[0]
+
+    def encode_each(self, batches: Sequence[Tensor]) -> list[Encoded]:
+        """As ``MergedLayers.encode_each``."""
+        assert self._merged is not None
+        return self._once(batches, self._merged.encode_each, None)
+
+    def _once(
+        self,
+        batches: Sequence[Tensor],
+        encode: Callable[[Sequence[Tensor]], list[Encoded]],
+        how: int | Strip | None,
+    ) -> list[Encoded]:
+        keys = [(tokens.cpu().numpy().tobytes(), len(tokens), how) for tokens in batches]
+        found = {key: self._last[key] for key in keys if key in self._last}
+        missing = {key: one for key, one in zip(keys, batches, strict=True) if key not in found}
+        if missing:
             started = time.perf_counter()
-            while len(self._last) >= _REMEMBERED:
+            room = max(0, _REMEMBERED - len(missing))
+            while len(self._last) > room:
                 del self._last[next(iter(self._last))]
-            if self._merged is not None and layers is None:
-                encoded = self._merged.encode(tokens, strip=strip)
-            else:
-                encoded = self._model.encode(tokens, layers)
-            self._last[key] = encoded
-            if tokens.is_cuda or self._model.device.type == "cuda":
+            found.update(zip(missing, encode(list(missing.values())), strict=True))
+            if self._model.device.type == "cuda":
                 torch.cuda.synchronize(self._model.device)
             self.seconds += time.perf_counter() - started
-        return self._last[key]
+            self._last.update({key: found[key] for key in missing})
+        return [found[key] for key in keys]
 
     def forget(self) -> None:
         """Give the passes' memory back."""
