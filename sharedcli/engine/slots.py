@@ -39,7 +39,8 @@ def read_context(
 ) -> CompressedKV:
     """Return the slots of all ``frontiers`` as one context, chunks numbered in their order.
 
-    Documents stand one behind the other, as if they were one text. ``compressor`` makes the slots
+    Documents stand one behind the other, as if they were one text; all chunks of one come together
+    in ``frontiers``. ``compressor`` makes the slots
     that are not stored.
     """
     by_doc = [

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, wait
-from types import TracebackType
 from typing import TypeVar
 
 import torch
@@ -30,7 +29,7 @@ def worker_count(parallel: bool) -> int:
     return min(torch.get_num_threads(), _MOST_WORKERS) if parallel else 1
 
 
-class WorkerThreads:
+class WorkerThreads(TorchThreads):
     """A pool for one run; a context manager.
 
     Args:
@@ -40,22 +39,11 @@ class WorkerThreads:
 
     def __init__(self, parallel: bool) -> None:
         self.count = worker_count(parallel)
-        self._pool = TorchThreads(self.count)
-
-    def __enter__(self) -> WorkerThreads:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._pool.__exit__(kind, error, trace)
+        super().__init__(self.count)
 
     def ordered(self, tasks: Iterable[Callable[[], T]]) -> Results[T]:
         """The results of ``tasks`` in their order."""
-        return Results(self._pool, tasks, _AHEAD * self.count)
+        return Results(self, tasks, _AHEAD * self.count)
 
 
 class Results(Iterator[T]):

@@ -37,6 +37,8 @@ from sharedcli.model.threads import threads_for
 from sharedcli.tree.strips import Strip
 
 _LAYERS = ("LlamaDecoderLayer", "MistralDecoderLayer", "Qwen2DecoderLayer", "Qwen3DecoderLayer")
+_AT_ONCE = 2
+"""Layers that are laid out at the same time: each needs room for a matrix in float32."""
 _PRODUCTS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
@@ -82,7 +84,7 @@ class MergedLayers:
         self._last = model.injected_layers - 1
         self._layers: list[CompressorLayer] | None = None
         if kept:
-            with threads_for(self._last + 1, model.device) as threads:
+            with threads_for(min(_AT_ONCE, self._last + 1), model.device) as threads:
                 self._layers = list(threads.map(self._laid_out, range(self._last + 1)))
 
     @torch.inference_mode()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from types import TracebackType
 from typing import TypeVar
 
 import torch
@@ -26,12 +25,7 @@ class TorchThreads(ThreadPoolExecutor):
         each = max(1, self._all // count)
         super().__init__(count, "sharedcli", initializer=torch.set_num_threads, initargs=(each,))
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.shutdown(cancel_futures=True)
         torch.set_num_threads(self._all)  # of threads that are started from now on
 

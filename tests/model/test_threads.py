@@ -61,14 +61,17 @@ def test_an_error_comes_out_and_what_has_not_begun_is_dropped() -> None:
 
     def run(number: int) -> None:
         begun.append(number)
-        if not number:
-            raise ValueError("wrong")
         gate.wait(timeout=10)
 
     with pytest.raises(ValueError, match="wrong"), TorchThreads(2) as threads:
-        try:
-            list(threads.map(run, range(50)))
-        finally:
-            threading.Timer(0.05, gate.set).start()
-    assert len(begun) < 50
+        futures = [threads.submit(run, number) for number in range(50)]
+        threading.Timer(0.2, gate.set).start()  # while the pool is being shut down
+        raise ValueError("wrong")
+    assert len(begun) <= 2
+    assert sum(future.cancelled() for future in futures) >= 48
     assert torch.get_num_threads() == 4
+
+
+def test_what_a_task_raises_is_raised_by_map() -> None:
+    with pytest.raises(ZeroDivisionError), threads_for(3, CPU) as threads:
+        list(threads.map(lambda number: 1 // number, range(3)))
