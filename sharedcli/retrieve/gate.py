@@ -5,6 +5,9 @@ Notable choices:
   share of the question's words that the documents hold nowhere, and how many passages were
   searched (among many, one is close by chance). Fused scores do not tell: they compare within one
   question only.
+- Where vectors were made for the best full-text hits alone, fewer could be close by chance, yet
+  not as few as that: they were chosen among all. The geometric mean of both counts refuses as
+  many questions as all vectors do (``docs/concepts/retrieval.md``).
 - Weights are those of a logistic regression on training questions, each asked of its own document
   and of others; the threshold lets 2 in 100 answerable training questions fall below it. Figures
   are in ``docs/reference/evaluation.md``.
@@ -57,12 +60,15 @@ class Support:
         absent: share of the question's words that no searched passage holds.
         passages: passages that were searched.
         whole: the question is about a document as a whole.
+        compared: of these, those that were compared by their vectors, as far as they are among
+            the best; None for all.
     """
 
     cosine: float | None
     absent: float
     passages: int
     whole: bool = False
+    compared: int | None = None
 
 
 def measure_support(
@@ -84,7 +90,8 @@ def measure_support(
         not any(doc in chosen for doc in index.count_text(quote_term(term))) for term in terms
     )
     whole = not WHOLE.isdisjoint(terms)
-    return Support(max(cosines, default=None), missing / max(1, len(terms)), passages, whole)
+    absent = missing / max(1, len(terms))
+    return Support(max(cosines, default=None), absent, passages, whole, len(cosines))
 
 
 def answerable(support: Support) -> float:
@@ -94,10 +101,12 @@ def answerable(support: Support) -> float:
     """
     if support.cosine is None or support.whole or support.passages <= SMALL:
         return 1.0
+    searched = min(support.passages, LARGEST)
+    compared = searched if support.compared is None else min(support.compared, searched)
     logit = (
         COSINE * support.cosine
         + ABSENT * support.absent
-        + PASSAGES * math.log(min(support.passages, LARGEST) + 1)
+        + PASSAGES * math.log(math.sqrt(searched * compared) + 1)
         + BIAS
     )
     return 1 / (1 + math.exp(-logit))

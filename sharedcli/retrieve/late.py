@@ -8,7 +8,7 @@ finds what embedding all finds (``docs/concepts/retrieval.md`` has the compariso
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from itertools import chain, islice
+from itertools import islice
 from typing import Protocol
 
 import numpy as np
@@ -18,8 +18,11 @@ from sharedcli.ingest.document import Document
 from sharedcli.retrieve.rank import ABSENT, Scores, window_cosines
 from sharedcli.store.records import Passage, PassageHit
 
-LATE = 32
-"""Passages that are embedded for a question at most, over all documents."""
+LATE = 16
+"""Full-text hits that are embedded for a question at most, over all documents."""
+
+SPREAD = 32
+"""Passages that are embedded where full text finds fewer than ``LATE``."""
 
 Place = tuple[str, int]
 """Document and ordinal of a passage."""
@@ -81,17 +84,18 @@ def late_places(
 ) -> list[Place]:
     """Which passages to embed: the best full-text hits, ``count`` at most.
 
-    Where these are fewer, passages from all over the documents join them: a question may share no
-    word with its answer.
+    Where these are fewer, passages from all over the documents join them, ``SPREAD`` in all: a
+    question may share no word with its answer.
     """
     bare = set(doc_ids)
     found = ((one.doc_id, one.ordinal) for one in hits if one.doc_id in bare)
     chosen = list(islice(found, count))
     if len(chosen) < count:
+        known = set(chosen)
         every = [(doc_id, at) for doc_id in doc_ids for at in range(len(index.passages(doc_id)))]
-        step = max(1.0, len(every) / count)
-        spread = (every[int(at * step)] for at in range(min(count, len(every))))
-        chosen = list(islice(dict.fromkeys(chain(chosen, spread)), count))
+        others = [place for place in every if place not in known]
+        wanted = min(max(count, SPREAD) - len(chosen), len(others))
+        chosen += [others[(2 * at + 1) * len(others) // (2 * wanted)] for at in range(wanted)]
     return chosen
 
 

@@ -195,10 +195,12 @@ def test_needle_retrieval_and_abstain(
     assert ways["default"]["descent"] <= 1.0001
     gate = cli("eval", "abstain", str(questions), "--json")
     assert gate.code == 0, gate.err
-    before, after = gate.json["methods"]
+    before, *after = gate.json["methods"]
     assert (before["refusal"], before["false_refusal"]) == (0, 0)
-    assert after["refusal"] > 0.5
-    assert after["false_refusal"] == 0
+    assert [one["method"] for one in after] == ["gate", "late"]
+    for one in after:
+        assert one["refusal"] > 0.5
+        assert one["false_refusal"] == 0
 
 
 @pytest.mark.parametrize(

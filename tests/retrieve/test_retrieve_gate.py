@@ -44,7 +44,7 @@ def test_what_is_measured() -> None:
     index = _Index({"a": "keeper oil", "b": "whale"})
     question = "How much oil did the keeper and the whale burn?"
     found = measure_support(index, question, ["a"], [_hit(0.2), _hit(0.6), _hit(None)])  # type: ignore[arg-type]
-    assert (found.cosine, found.passages) == (0.6, 10)
+    assert (found.cosine, found.passages, found.compared) == (0.6, 10, 2)
     assert found.absent == pytest.approx(3 / 5)  # "much", "whale" and "burn"
     both = measure_support(index, question, ["a", "b"], [_hit(0.6)])  # type: ignore[arg-type]
     assert both.absent < found.absent
@@ -63,6 +63,16 @@ def test_it_stays_open_where_it_knows_too_little() -> None:
     about = measure_support(index, "What is the report about?", ["a"], [_hit(0.0)])  # type: ignore[arg-type]
     assert answerable(about) == 1
     assert answerable(Support(0.3, 0.5, 10**6)) == answerable(Support(0.3, 0.5, LARGEST))
+
+
+def test_a_near_passage_counts_more_where_few_were_compared() -> None:
+    def chance(compared: int | None) -> float:
+        return answerable(Support(0.4, 0.2, 100, compared=compared))
+
+    assert chance(100) == chance(None) == chance(200)
+    assert chance(100) < chance(16) < chance(1)
+    few = Support(0.4, 0.2, 40)
+    assert chance(16) == pytest.approx(answerable(few))  # 40 is the geometric mean of 16 and 100
 
 
 @given(

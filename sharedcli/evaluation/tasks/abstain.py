@@ -5,9 +5,11 @@ same set, drawn by the seed, which is taken not to answer it (two papers on one 
 there are several files, each is also asked of a document of another file: a foreign one. Questions
 that a set itself marks as unanswerable are asked of their own document.
 
-Two ways: ``before`` refuses only where no passage shares a word with the question, ``gate`` is what
-``ask`` does. Scores: ``false_refusal`` over answerable questions, ``refusal`` over unanswerable
-ones, ``foreign_refusal`` over those asked of another file's document, ``correct`` over all.
+Three ways: ``before`` refuses only where no passage shares a word with the question, ``gate`` is
+what ``ask`` does, and ``late`` what it does with documents whose vectors are made when the question
+comes (``--embed ask``, ``--file``). Scores: ``false_refusal`` over answerable questions, ``refusal``
+over unanswerable ones, ``foreign_refusal`` over those asked of another file's document,
+``correct`` over all.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from sharedcli.evaluation.tasks.questions import load_context
 from sharedcli.retrieve.find import find_passages
 from sharedcli.retrieve.gate import THRESHOLD, answerable, measure_support
 
-WAYS = ("before", "gate")
+WAYS = ("before", "gate", "late")
 ANSWERED, UNANSWERED, FOREIGN = "false_refusal", "refusal", "foreign_refusal"
 """What a refusal is called where the document answers the question, and where it does not."""
 
@@ -78,12 +80,13 @@ class Abstain(Task):
         item, document, kind = case.payload
         context = self._context(document)
         names = [context.document.source]
-        ranked = find_passages(context.index, item.question, names, self._bench.encoder)
+        index = context.lexical if way == "late" else context.index
+        ranked = find_passages(index, item.question, names, self._bench.encoder)
         detail: dict[str, object] = {"question": item.question, "document": document.group}
         if way == "before":
             refused = not ranked
         else:
-            support = measure_support(context.index, item.question, names, ranked)
+            support = measure_support(index, item.question, names, ranked)
             chance = answerable(support)
             refused = not ranked or chance < THRESHOLD
             detail["answerable"] = round(chance, 4)

@@ -11,7 +11,7 @@ Rankings within the right document, and over all documents at once:
 | ``default`` | both: what ``ask --doc`` cites |
 | ``cosine-W`` | both, the cosine weighted W instead of 1.5 |
 | ``rrf-K`` | both, fused by reciprocal ranks with constant K |
-| ``late-N`` | the default where N passages are embedded, when asked (``--embed ask``: 32) |
+| ``late-N`` | the default where N passages are embedded, when asked (``--embed ask``: 16) |
 | ``library`` | the default over all documents at once |
 | ``library-unnamed`` | that without the push for documents that the question names |
 
@@ -59,7 +59,7 @@ FIRST = (1, 5, 10)
 LEXICAL = ("words", "full-text")
 WITH_VECTORS = (
     *("vectors", "words+vectors", "default", "cosine-0.5", "cosine-1", "cosine-2", "cosine-3"),
-    *("rrf-10", "rrf-60", "late-16", "late-32", "late-64", "library-unnamed", "library"),
+    *("rrf-10", "rrf-60", "late-8", "late-16", "late-32", "late-64", "library-unnamed", "library"),
 )
 DESCENTS = ("descent-passages", "descent-first-layer")
 RANKINGS = (*LEXICAL, *WITH_VECTORS, *DESCENTS)
