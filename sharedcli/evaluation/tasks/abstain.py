@@ -7,8 +7,8 @@ that a set itself marks as unanswerable are asked of their own document.
 
 Three ways: ``before`` refuses only where no passage shares a word with the question, ``gate`` is
 what ``ask`` does, and ``late`` what it does with documents whose vectors are made when the question
-comes (``--embed ask``, ``--file``). Scores: ``false_refusal`` over answerable questions, ``refusal``
-over unanswerable ones, ``foreign_refusal`` over those asked of another file's document,
+comes (``--embed ask``, ``--file``). Scores: ``false_refusal`` over answerable questions,
+``refusal`` over unanswerable ones, ``foreign_refusal`` over those asked of another file's document,
 ``correct`` over all.
 """
 
