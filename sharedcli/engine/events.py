@@ -90,7 +90,7 @@ class IndexEvent:
         previous: for "renamed": what the file was called before.
         reason: for "failed" and "skipped", one sentence.
         warnings: what the reader noticed.
-        seconds: time that this file took.
+        seconds: time that this file took, without loading the models.
         estimate: for "planned", and for "done" of a dry run, the sum.
         counts: for "done".
     """

@@ -164,7 +164,9 @@ class Indexer:
         if known and known.source != found.source:  # or the tree would stay under the other path
             self._renamed(known, found, 0)
         yield IndexEvent("loading", found.source)
+        waited = time.monotonic()
         self._model(), self._encoder()  # what is wrong with these concerns no file
+        started += time.monotonic() - waited
         try:
             work = self._prepared(read) if isinstance(read, Document) else read
         except NoTextError as error:

@@ -33,8 +33,10 @@ def select(
         if found := [document for document in documents if rule(document, selector)]:
             break
     if not found:
+        parts = [document for document in documents if _glob(document, f"*{selector}*")]
+        hint = f"'*{selector}*' does" if parts else "see `sharedcli list`"
         raise NoStoreError(
-            f"no document matches {selector!r}; {_listed(documents)}; see `sharedcli list`"
+            f"no document matches {selector!r}; {_listed(parts or documents)}; {hint}"
         )
     if one and len(found) > 1:
         raise UsageError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,22 @@ def test_progress_counts_tokens(
     assert done[-1] == record.tokens
     assert done[1:-1] == list(range(128, record.tokens, 128))[: len(done) - 2]
     assert {event.total for event in events["compressing"]} == {record.tokens}
+
+
+def test_loading_the_model_is_no_files_time(
+    engine: Engine, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late, real, load = [0.0], time.monotonic, engine.model
+
+    def slow() -> Any:
+        late[0] = 1e6
+        return load()
+
+    monkeypatch.setattr(time, "monotonic", lambda: real() + late[0])
+    monkeypatch.setattr(engine, "model", slow)
+    (event,) = run_index(engine, files["c"])["indexed"]
+    assert late[0]
+    assert 0 < event.seconds < 1e5
 
 
 def test_what_is_stored_is_the_whole_document(engine: Engine, files: dict[str, Path]) -> None:

@@ -63,6 +63,11 @@ def test_nothing_found_says_what_there_is() -> None:
         select(DOCUMENTS, "ff")  # two digits are no name
 
 
+def test_a_part_of_a_name_is_told_how_to_be_one() -> None:
+    with pytest.raises(NoStoreError, match=r"'epor'; there is abcd12345678 .*; '\*epor\*' does$"):
+        select(DOCUMENTS, "epor")
+
+
 def test_one_document_where_one_is_needed() -> None:
     assert select(DOCUMENTS, "abcd1", one=True) == [DOCUMENTS[0]]
     with pytest.raises(UsageError, match=r"2 documents match.*abcd12345678.*abcd99999999"):
