@@ -100,8 +100,8 @@ class Asker:
         wanted = search_text(question, history)
         ids = [record.id for record in records]
         ranked = find_passages(self._store, wanted, ids, self._encoder)
-        # a turn of a conversation may be about what was said before
-        gated = self._settings.abstain == "auto" and not history
+        # what refers back may be about what was said before, which the documents need not hold
+        gated = self._settings.abstain == "auto" and wanted == question
         refusal = self._refusal(wanted, ids, ranked) if gated or not ranked else ""
         timings.search = time.monotonic() - mark
         if refusal:

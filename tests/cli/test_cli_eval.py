@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import sys
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -269,3 +271,21 @@ def test_ask_refuses_what_is_not_there(
     assert cli("ask", foreign, "--json").json["found"] is False
     anyway = cli("ask", foreign, "--abstain", "never", "--json")
     assert (anyway.code, anyway.json["found"]) == (0, True)
+
+
+def test_a_later_turn_is_refused_unless_it_refers_back(
+    environment: dict[str, str],
+    cli: Cli,
+    tmp_path: Path,
+    words: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "lamp.txt").write_text(_text(TOPICS[0]))
+    assert cli("index", "lamp.txt", "-q").code == 0
+    turns = (
+        "What does the lighthouse oil cost?",
+        "Which composer wrote symphonies during exile?",
+        "And what has it to do with symphonies of exile?",
+    )
+    monkeypatch.setattr(sys, "stdin", io.StringIO("".join(turn + "\n" for turn in turns)))
+    assert [turn["found"] for turn in cli("chat", "--json").lines] == [True, False, True]
