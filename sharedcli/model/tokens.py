@@ -12,12 +12,15 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 PIECE_CHARS = 65_536
+PIECES = 4
+"""Pieces that a tokenizer is given together: its threads share them."""
 
 TokenArray = NDArray[np.int32]
 
@@ -26,18 +29,21 @@ def tokenize_text(tokenizer: Any, text: str) -> tuple[TokenArray, TokenArray]:
     """Return token ids [T] and their half-open character spans [T, 2] in ``text``."""
     ids: list[TokenArray] = [np.empty(0, np.int32)]
     spans: list[TokenArray] = [np.empty((0, 2), np.int32)]
-    for start, end in _pieces(text, _markers(tokenizer)):
+    pieces = _pieces(text, _markers(tokenizer))
+    while some := list(islice(pieces, PIECES)):
         encoded = tokenizer(
-            text[start:end],
+            [text[start:end] for start, end in some],
             add_special_tokens=False,
             split_special_tokens=True,
             return_offsets_mapping=True,
             return_attention_mask=False,
             verbose=False,
         )
-        if encoded["input_ids"]:
-            ids.append(np.asarray(encoded["input_ids"], np.int32))
-            spans.append(np.asarray(encoded["offset_mapping"], np.int32) + start)
+        found = zip(some, encoded["input_ids"], encoded["offset_mapping"], strict=True)
+        for (start, _), numbers, places in found:
+            if numbers:
+                ids.append(np.asarray(numbers, np.int32))
+                spans.append(np.asarray(places, np.int32) + start)
     return np.concatenate(ids), np.concatenate(spans)
 
 
