@@ -48,6 +48,7 @@ CITATIONS = 10
 
 _REFERRING_TEXT = "it its they them their he him his she her that this those these there then ones"
 _REFERRING = frozenset(_REFERRING_TEXT.split())
+_ADDRESSING = frozenset(["you", "your", "previous", "previously", "earlier", "above", "again"])
 _FEW_TERMS = 3
 
 
@@ -55,10 +56,20 @@ def search_text(question: str, history: Sequence[tuple[str, str]]) -> str:
     """What to search for: with a follow-up question ("and who paid it?") the one before as well."""
     if not history:
         return question
-    words = question.lower().replace("?", " ").split()
-    if len(query_terms(question)) >= _FEW_TERMS and not _REFERRING.intersection(words):
+    if len(query_terms(question)) >= _FEW_TERMS and not _REFERRING.intersection(_words(question)):
         return question
     return f"{question} {history[-1][0]}"
+
+
+def stands_alone(question: str, history: Sequence[tuple[str, str]]) -> bool:
+    """Whether the documents must answer it: it cannot be about what was said before."""
+    if not history:
+        return True
+    return search_text(question, history) == question and _ADDRESSING.isdisjoint(_words(question))
+
+
+def _words(question: str) -> list[str]:
+    return question.lower().replace("?", " ").split()
 
 
 class Asker:
@@ -100,8 +111,7 @@ class Asker:
         wanted = search_text(question, history)
         ids = [record.id for record in records]
         ranked = find_passages(self._store, wanted, ids, self._encoder)
-        # what refers back may be about what was said before, which the documents need not hold
-        gated = self._settings.abstain == "auto" and wanted == question
+        gated = self._settings.abstain == "auto" and stands_alone(question, history)
         refusal = self._refusal(wanted, ids, ranked) if gated or not ranked else ""
         timings.search = time.monotonic() - mark
         if refusal:

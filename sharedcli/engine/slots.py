@@ -40,8 +40,7 @@ def read_context(
     """Return the slots of all ``frontiers`` as one context, chunks numbered in their order.
 
     Documents stand one behind the other, as if they were one text; all chunks of one come together
-    in ``frontiers``. ``compressor`` makes the slots
-    that are not stored.
+    in ``frontiers``. ``compressor`` makes the slots that are not stored.
     """
     by_doc = [
         (doc_id, list(group))

@@ -59,16 +59,15 @@ class Support:
         cosine: of the closest window of any passage; None without vectors.
         absent: share of the question's words that no searched passage holds.
         passages: passages that were searched.
+        compared: of these, those of the ranked ones that were compared by their vectors.
         whole: the question is about a document as a whole.
-        compared: of these, those that were compared by their vectors, as far as they are among
-            the best; None for all.
     """
 
     cosine: float | None
     absent: float
     passages: int
+    compared: int
     whole: bool = False
-    compared: int | None = None
 
 
 def measure_support(
@@ -91,7 +90,7 @@ def measure_support(
     )
     whole = not WHOLE.isdisjoint(terms)
     absent = missing / max(1, len(terms))
-    return Support(max(cosines, default=None), absent, passages, whole, len(cosines))
+    return Support(max(cosines, default=None), absent, passages, len(cosines), whole)
 
 
 def answerable(support: Support) -> float:
@@ -102,7 +101,7 @@ def answerable(support: Support) -> float:
     if support.cosine is None or support.whole or support.passages <= SMALL:
         return 1.0
     searched = min(support.passages, LARGEST)
-    compared = searched if support.compared is None else min(support.compared, searched)
+    compared = min(support.compared, searched)
     logit = (
         COSINE * support.cosine
         + ABSENT * support.absent

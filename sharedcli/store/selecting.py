@@ -34,7 +34,7 @@ def select(
             break
     if not found:
         parts = [document for document in documents if _glob(document, f"*{selector}*")]
-        hint = f"'*{selector}*' does" if parts else "see `sharedcli list`"
+        hint = f"{f'*{selector}*'!r} does" if parts else "see `sharedcli list`"
         raise NoStoreError(
             f"no document matches {selector!r}; {_listed(parts or documents)}; {hint}"
         )

@@ -286,6 +286,7 @@ def test_a_later_turn_is_refused_unless_it_refers_back(
         "What does the lighthouse oil cost?",
         "Which composer wrote symphonies during exile?",
         "And what has it to do with symphonies of exile?",
+        "Could you name the composer of symphonies in exile?",
     )
     monkeypatch.setattr(sys, "stdin", io.StringIO("".join(turn + "\n" for turn in turns)))
-    assert [turn["found"] for turn in cli("chat", "--json").lines] == [True, False, True]
+    assert [turn["found"] for turn in cli("chat", "--json").lines] == [True, False, True, True]

@@ -52,26 +52,27 @@ def test_what_is_measured() -> None:
 
 
 def test_far_questions_are_refused_and_near_ones_are_not() -> None:
-    assert answerable(Support(0.05, 0.8, 100)) < THRESHOLD
-    assert answerable(Support(0.7, 0.0, 100)) > THRESHOLD
+    assert answerable(Support(0.05, 0.8, 100, 100)) < THRESHOLD
+    assert answerable(Support(0.7, 0.0, 100, 100)) > THRESHOLD
 
 
 def test_it_stays_open_where_it_knows_too_little() -> None:
-    assert answerable(Support(None, 1.0, 100)) == 1
-    assert answerable(Support(-0.1, 1.0, SMALL)) == 1
+    assert answerable(Support(None, 1.0, 100, 0)) == 1
+    assert answerable(Support(-0.1, 1.0, SMALL, SMALL)) == 1
     index = _Index({"a": "keeper"})
     about = measure_support(index, "What is the report about?", ["a"], [_hit(0.0)])  # type: ignore[arg-type]
     assert answerable(about) == 1
-    assert answerable(Support(0.3, 0.5, 10**6)) == answerable(Support(0.3, 0.5, LARGEST))
+    many = Support(0.3, 0.5, 10**6, 200)
+    assert answerable(many) == answerable(Support(0.3, 0.5, LARGEST, LARGEST))
 
 
 def test_a_near_passage_counts_more_where_few_were_compared() -> None:
-    def chance(compared: int | None) -> float:
-        return answerable(Support(0.4, 0.2, 100, compared=compared))
+    def chance(compared: int) -> float:
+        return answerable(Support(0.4, 0.2, 100, compared))
 
-    assert chance(100) == chance(None) == chance(200)
+    assert chance(100) == chance(200)
     assert chance(100) < chance(16) < chance(1)
-    few = Support(0.4, 0.2, 40)
+    few = Support(0.4, 0.2, 40, 40)
     assert chance(16) == pytest.approx(answerable(few))  # 40 is the geometric mean of 16 and 100
 
 
@@ -85,6 +86,6 @@ def test_a_near_passage_counts_more_where_few_were_compared() -> None:
 def test_more_support_never_lowers_the_probability(
     cosine: float, absent: float, passages: int, closer: float, found: float
 ) -> None:
-    before = answerable(Support(cosine, absent, passages))
-    after = answerable(Support(min(1, cosine + closer), absent * found, passages))
+    before = answerable(Support(cosine, absent, passages, passages))
+    after = answerable(Support(min(1, cosine + closer), absent * found, passages, passages))
     assert 0 <= before <= after <= 1
