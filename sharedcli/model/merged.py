@@ -22,7 +22,7 @@ layers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -33,7 +33,7 @@ from sharedcli.model.compressor_layer import CompressorLayer, Pass, View, produc
 from sharedcli.model.products import Weights
 from sharedcli.model.sharedllm import Encoded, SharedLLM
 from sharedcli.model.sliding_window import check_window
-from sharedcli.model.threads import threads_for
+from sharedcli.model.threads import Alone, TorchThreads, threads_for
 from sharedcli.tree.strips import Strip
 
 _LAYERS = ("LlamaDecoderLayer", "MistralDecoderLayer", "Qwen2DecoderLayer", "Qwen3DecoderLayer")
@@ -114,12 +114,22 @@ class MergedLayers:
         """``encode`` of several batches at the same time, layer by layer."""
         passes = [self._begun(tokens, kept, strip) for tokens in batches]
         with threads_for(len(passes), self._model.device) as threads:
-            for index in range(self._last + 1):
-                layer = self._layers[index] if self._layers else self._laid_out(index)
+            for index, layer in enumerate(self._layers or self._passing(threads)):
                 for _ in threads.map(partial(Pass.through, layer=layer, index=index), passes):
                     pass
         scaling = self._model.rotary.scaling
         return [one.encoded(self._weights, scaling) for one in passes]
+
+    def _passing(self, threads: TorchThreads | Alone) -> Iterator[CompressorLayer]:
+        """Each layer when it is reached, laid out by the threads that run it.
+
+        By this thread with all of torch's threads it would take less time itself; but those go on
+        waiting for more on their cores for some 15 ms, and the threads that run it wait for them.
+        """
+        for first in range(0, self._last + 1, _AT_ONCE):
+            yield from threads.map(
+                self._laid_out, range(first, min(first + _AT_ONCE, self._last + 1))
+            )
 
     def _begun(self, tokens: Tensor, kept: Tensor | None, strip: Strip | None) -> Pass:
         model = self._model

@@ -5,6 +5,8 @@ In float64 as far as that goes: ``transformers`` computes norms and angles in fl
 
 from __future__ import annotations
 
+import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from torch import Tensor, nn
 from sharedcli.errors import UsageError
 from sharedcli.model import compressor, products
 from sharedcli.model.compressor import Compressor
+from sharedcli.model.compressor_layer import CompressorLayer
 from sharedcli.model.merged import MergedLayers, is_mergeable
 from sharedcli.model.sharedllm import SharedLLM
 from sharedcli.settings import Settings
@@ -87,6 +90,36 @@ def test_layers_that_are_not_kept_give_the_same() -> None:
         for _ in range(2):  # layers are laid out again, not used up
             again = anew.encode(tokens)
             assert max(relative(again.keys, kept.keys), relative(again.states, kept.states)) < 1e-6
+
+
+def test_layers_of_several_sequences_are_laid_out_by_the_threads_that_run_them(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    request.addfinalizer(partial(torch.set_num_threads, torch.get_num_threads()))
+    torch.set_num_threads(2)
+    several = [ids(20)[None], ids(12, 1)[None]]
+    laid_out, ran = set[int](), set[int]()
+    lay_out, run = MergedLayers._laid_out, CompressorLayer.__call__
+
+    def noted(layers: MergedLayers, index: int) -> CompressorLayer:
+        laid_out.add(threading.get_ident())
+        return lay_out(layers, index)
+
+    def noted_too(layer: CompressorLayer, *args: Any) -> Any:
+        ran.add(threading.get_ident())
+        return run(layer, *args)
+
+    with attached(with_norms(small_base()), compressor_rank=2, used=True) as model:
+        kept = MergedLayers(model).encode_each(several)
+        monkeypatch.setattr(MergedLayers, "_laid_out", noted)
+        monkeypatch.setattr(CompressorLayer, "__call__", noted_too)
+        anew = MergedLayers(model, kept=False).encode_each(several)
+    assert all(
+        relative(a.keys, b.keys) < 1e-6 and relative(a.states, b.states) < 1e-6
+        for a, b in zip(anew, kept, strict=True)
+    )
+    assert laid_out and ran
+    assert threading.get_ident() not in laid_out | ran
 
 
 @pytest.mark.parametrize("threads", [True, False])
