@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -232,10 +233,13 @@ class Asker:
         support = measure_support(self._store, wanted, ids, ranked)
         if answerable(support) >= THRESHOLD:
             return ""
-        page = self._document(ranked[0].doc_id).page_at(ranked[0].passage.start).number
+        document = self._document(ranked[0].doc_id)
+        page = document.page_at(ranked[0].passage.start).number
+        # as sources name it; a title may be anything
+        name = document.title if document.source == "-" else PurePath(document.source).name
         return (
-            "nothing in the documents seems to answer this; the nearest is page "
-            f"{page} of {self._document(ranked[0].doc_id).title} "
+            "nothing in the documents seems to answer this; the nearest is "
+            f"{'page' if document.paged else 'part'} {page} of {name} "
             "(--abstain never answers all the same)"
         )
 

@@ -67,7 +67,7 @@ class Assembler:
         name = "standard input" if source == "-" else PurePath(source).name
         return Document(
             source=source,
-            title=sanitise_line(title or "") or name,
+            title=_telling(sanitise_line(title or "")) or name,
             media_type=media_type,
             sha256=sha256,
             text=text,
@@ -75,3 +75,8 @@ class Assembler:
             paged=paged,
             warnings=tuple(sanitise_line(warning) for warning in warnings),
         )
+
+
+def _telling(title: str) -> str:
+    """A title that says something; "" of one without a letter, such as a filing's number."""
+    return title if any(map(str.isalpha, title)) else ""

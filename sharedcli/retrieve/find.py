@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sharedcli.retrieve.late import LatePassages, PassageEncoder, late_cosines
-from sharedcli.retrieve.lexical import match_expression, query_terms
-from sharedcli.retrieve.naming import MAX_WORDS, naming_strengths
+from sharedcli.retrieve.lexical import capitalised_terms, match_expression, query_terms
+from sharedcli.retrieve.naming import CLEAR, MAX_WORDS, naming_strengths
 from sharedcli.retrieve.rank import CANDIDATES, RankedPassage, fuse, window_cosines
 from sharedcli.store.fulltext import quote_term
 from sharedcli.store.records import Passage, PassageHit
@@ -79,5 +79,11 @@ def find_passages(
 def _naming(
     index: PassageIndex, question: str, passages: Mapping[str, Sequence[Passage]]
 ) -> dict[str, float]:
-    counts = [index.count_text(quote_term(word)) for word in query_terms(question)[:MAX_WORDS]]
-    return naming_strengths(counts, {doc_id: len(found) for doc_id, found in passages.items()})
+    sizes = {doc_id: len(found) for doc_id, found in passages.items()}
+    strengths: dict[str, float] = {}
+    for words in (capitalised_terms(question), query_terms(question)):
+        counts = [index.count_text(quote_term(word)) for word in words[:MAX_WORDS]]
+        strengths = naming_strengths(counts, sizes)
+        if max(strengths.values(), default=0.0) >= CLEAR:
+            break
+    return strengths

@@ -25,13 +25,13 @@ _WORD = re.compile(r"\w+(?:[&'’]\w+)*")
 _FISCAL_YEAR = re.compile(r"fy'?(?:20)?(\d\d)")
 _STOP_TEXT = """
 a about above after again against all also am an and any are as at be because been before being
-below between both but by can cannot could did do does doing down during each few for from
-further had has have having he her here hers him his how i if in into is it its itself just me
-more most my no nor not now of off on once only or other our ours out over own per please same
-she should so some such than that the their them then there these they this those through to too
-under until up us very was we were what when where which while who whom whose why will with
-would you your yours answer base based give given primarily provided question respond response
-round state using
+below between both but by can cannot could did do does doing down during each few for from further
+had has have having he her here hers him his how i if in into is it its itself just me more most
+much many my no nor not now of off on once only or other our ours out over own per please same she
+should so some such than that the their them then there these they this those through to too under
+until up us very was we were what when where which while who whom whose why will with would you
+your yours answer base based give given primarily provided question respond response round state
+using
 """
 _STOP_WORDS = frozenset(_STOP_TEXT.split())
 
@@ -41,11 +41,21 @@ def query_terms(question: str) -> list[str]:
 
     A question of stop words alone keeps them.
     """
-    words = [word.lower().replace("’", "'") for word in _WORD.findall(question)]
-    words = [word.removesuffix("'s") for word in words]
+    words = [_plain(word) for word in _WORD.findall(question)]
     chosen = [word for word in words if word not in _STOP_WORDS and len(word) > 1] or words
     years = [f"20{year[1]}" for word in chosen if (year := _FISCAL_YEAR.fullmatch(word))]
     return list(dict.fromkeys(chosen + years))
+
+
+def capitalised_terms(question: str) -> list[str]:
+    """Those of ``query_terms`` that are written with a capital, as names are."""
+    written = {_plain(word) for word in _WORD.findall(question) if word[0].isupper()}
+    return [term for term in query_terms(question) if term in written]
+
+
+def _plain(word: str) -> str:
+    """A word in lower case, without its genitive."""
+    return word.lower().replace("’", "'").removesuffix("'s")
 
 
 def match_expression(question: str) -> str:

@@ -7,6 +7,9 @@ Notable choices:
 - A document is named by a word of the question that many of its passages hold and other documents
   hardly do: its company, product or heroine. Titles and file names are not trusted with this; they
   are often "10-K" or "final_v2.pdf".
+- Where words written with a capital clearly name a document, other words do not: with three
+  filings in a library, "fiscal" may be as good as one's name, and is not what Corning's fiscal year
+  was asked for.
 - It is a gentle push, not a filter: questions that name nothing stay as they are, and a clearly
   better passage elsewhere still wins.
 """
@@ -17,6 +20,9 @@ from collections.abc import Mapping, Sequence
 
 SPREAD = 0.2
 """Part of a document's passages that must hold a word before it counts fully as its name."""
+
+CLEAR = 0.5
+"""A document is clearly named with this strength."""
 
 MAX_WORDS = 24
 """Words of a question that are looked up at most."""

@@ -53,3 +53,13 @@ def test_limits():
     assembler.add(Section(""))
     with pytest.raises(LimitError, match="2 sections"):
         assembler.add(Section(""))
+
+
+@pytest.mark.parametrize(
+    ("title", "shown"),
+    [("0001437749-23-003123", "filing.pdf"), ("  ", "filing.pdf"), ("10-K", "10-K")],
+)
+def test_a_title_without_a_letter_gives_way_to_the_files_name(title: str, shown: str) -> None:
+    assembler = Assembler("dir/filing.pdf", Limits())
+    assembler.add(Section("text", "label"))
+    assert assembler.finish(title=title, warnings=[], **FACTS).title == shown

@@ -105,6 +105,19 @@ def test_over_several_documents_the_one_that_is_named_comes_first() -> None:
     assert alone[0].score == pytest.approx(ranked[0].score - NAMING_WEIGHT)
 
 
+def test_a_word_with_a_capital_names_a_document_and_others_do_not_then() -> None:
+    same = np.array([[0.6, 0.8, 0, 0], [0.6, 0.8, 0, 0]], dtype=np.float16)
+    index = Index({"ships": same, "taxes": same})
+
+    def best(question: str) -> dict[str, float]:
+        ranked = find_passages(index, question, list(TEXTS), Encoder())
+        return {hit.doc_id: hit.score for hit in reversed(ranked)}
+
+    name, none = best("Do Pilots pay dividends?"), best("do pilots pay dividends?")
+    assert name["ships"] == pytest.approx(none["ships"])
+    assert name["taxes"] == pytest.approx(none["taxes"] - NAMING_WEIGHT)
+
+
 def test_only_the_chosen_documents_are_searched() -> None:
     assert find_passages(Index(), "effective tax rate", ["ships"], None) == []
 

@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharedcli.retrieve.lexical import MAX_TERMS, match_expression, query_terms
+from sharedcli.retrieve.lexical import (
+    MAX_TERMS,
+    capitalised_terms,
+    match_expression,
+    query_terms,
+)
 from sharedcli.retrieve.vocabulary import document_phrases
 
 
@@ -87,3 +92,23 @@ def test_a_phrase_named_twice_is_added_once() -> None:
     phrases = document_phrases("capex and capital expenditures and free cash flow")
     assert len(phrases) == len(set(phrases))
     assert phrases.count("capital expenditures") == 1
+
+
+@pytest.mark.parametrize(
+    ("question", "names"),
+    [
+        ("When does Corning's fiscal year end?", ["corning"]),
+        ("Corning’s FY2022 debt, and that of MGM?", ["corning", "fy2022", "mgm"]),
+        ("what was corning's debt", []),
+        ("", []),
+    ],
+)
+def test_names_are_written_with_a_capital(question: str, names: list[str]) -> None:
+    assert capitalised_terms(question) == names
+
+
+def test_words_of_the_question_form_are_not_searched() -> None:
+    assert query_terms("How many employees are there, and how much do they earn?") == [
+        "employees",
+        "earn",
+    ]
