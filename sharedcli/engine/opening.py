@@ -59,10 +59,8 @@ def open_frontiers(
             if near:
                 tokens = store.chunk_tokens(doc_id, chunk.index)
                 tree = trees[doc_id]
-                leaves = [
-                    tokens.char_span(leaf.start, leaf.end)
-                    for leaf in tree.level(chunk.index, tree.geometry.depth)
-                ]
-                relevance[doc_id, chunk.index] = leaf_relevance(leaves, near)
+                leaves = tree.level(chunk.index, tree.geometry.depth)
+                spans_of = tokens.char_spans_from([leaf.start for leaf in leaves])
+                relevance[doc_id, chunk.index] = leaf_relevance(spans_of, near)
     opened = {doc_id: trees[doc_id] for doc_id in by_doc}
     return budgeted_frontiers(opened, relevance, budget), trees

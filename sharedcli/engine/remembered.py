@@ -16,6 +16,7 @@ import json
 import os
 import platform
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from pathlib import Path
@@ -220,6 +221,7 @@ def _stats(paths: list[Path]) -> list[list[Any]]:
     return found
 
 
+@cache
 def _torch_version() -> str:
     try:
         return version("torch")

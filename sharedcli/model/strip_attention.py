@@ -28,7 +28,8 @@ def attend(
         before = own.shape[2] - (end - start)
         part = causal(query[:, :, start:end], own, read, before=before, scale=scale)
         parts.append(part.transpose(1, 2))
-    return torch.cat(parts, dim=1).transpose(1, 2)
+    whole = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+    return whole.transpose(1, 2)
 
 
 def _from(whole: Tensor, first: int, end: int) -> Tensor:

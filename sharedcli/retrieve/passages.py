@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import re
 from array import array
-from bisect import bisect_left
 from itertools import pairwise
 
 from sharedcli.ingest.document import Document
@@ -99,22 +98,19 @@ class _Words:
 
 def _edges(text: str, words: _Words, parts: int) -> list[int]:
     """Word numbers at which the parts start, and the end: even, moved to the nearest break."""
-    if parts == 1:
-        return [0, len(words)]
-    breaks = [i for i in range(1, len(words)) if _breaks(text, words[i - 1], words[i])]
-    reach = len(words) // (4 * parts)  # so that no part loses more than half
-    edges = [0]
-    for part in range(1, parts):
-        even = part * len(words) // parts
-        edges.append(_nearest(breaks, even, reach))
-    return [*edges, len(words)]
+    count = len(words)
+    reach = count // (4 * parts)  # so that no part loses more than half
+    between = [_nearest(text, words, part * count // parts, reach) for part in range(1, parts)]
+    return [0, *between, count]
 
 
-def _nearest(breaks: list[int], place: int, reach: int) -> int:
-    """Return the break nearest to ``place``, or ``place`` if none lies within ``reach``."""
-    at = bisect_left(breaks, place)
-    near = [b for b in breaks[max(0, at - 1) : at + 1] if abs(b - place) <= reach]
-    return min(near, key=lambda b: (abs(b - place), b), default=place)
+def _nearest(text: str, words: _Words, place: int, reach: int) -> int:
+    """The word nearest to ``place`` before which a text breaks; ``place`` if none is in reach."""
+    for distance in range(reach + 1):
+        for word in (place - distance, place + distance):
+            if 0 < word < len(words) and _breaks(text, words[word - 1], words[word]):
+                return word
+    return place
 
 
 def _breaks(text: str, before: Span, after: Span) -> bool:

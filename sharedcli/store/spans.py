@@ -7,6 +7,7 @@ here turn any token span into characters. About 4 bytes per token after compress
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,6 +53,21 @@ class ChunkTokens:
             raise IndexError(f"tokens [{token_start}, {token_end}) are not in this chunk")
         part = self.char_spans[token_start - self.token_start : token_end - self.token_start]
         return int(part[:, 0].min()), int(part[:, 1].max())
+
+    def char_spans_from(self, token_starts: Sequence[int]) -> list[tuple[int, int]]:
+        """``char_span`` of neighbours: each from its start to the next one's, or to the end.
+
+        Raises:
+            IndexError: starts that are not in this chunk, or not ascending.
+        """
+        firsts = np.asarray(token_starts) - self.token_start
+        if not len(firsts) or firsts[0] < 0 or firsts[-1] >= len(self.token_ids):
+            raise IndexError(f"tokens from {list(token_starts)} are not in this chunk")
+        if (np.diff(firsts) <= 0).any():
+            raise IndexError(f"tokens from {list(token_starts)} are not in order")
+        starts = np.minimum.reduceat(self.char_spans[:, 0], firsts)
+        ends = np.maximum.reduceat(self.char_spans[:, 1], firsts)
+        return list(zip(starts.tolist(), ends.tolist(), strict=True))
 
     def span(self, index: int) -> ChunkSpan:
         """Return the chunk's own spans, as chunk number ``index``."""

@@ -37,6 +37,23 @@ def test_a_span_covers_its_tokens_and_no_more(chunk: ChunkTokens, data: st.DataO
     assert end == max(b for _, b in part)
 
 
+@given(chunks(), st.data())
+def test_spans_of_neighbours_are_those_of_each(chunk: ChunkTokens, data: st.DataObject) -> None:
+    places = st.integers(chunk.token_start, chunk.token_end - 1)
+    starts = sorted(data.draw(st.sets(places, min_size=1)))
+    ends = [*starts[1:], chunk.token_end]
+    assert chunk.char_spans_from(starts) == [
+        chunk.char_span(start, end) for start, end in zip(starts, ends, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("starts", [[], [9], [12], [11, 10], [10, 10]])
+def test_neighbours_outside_or_out_of_order_are_refused(starts: list[int]) -> None:
+    chunk = ChunkTokens(10, np.array([1, 2]), np.array([[3, 5], [5, 9]]))
+    with pytest.raises(IndexError):
+        chunk.char_spans_from(starts)
+
+
 def test_a_chunk_knows_its_own_spans() -> None:
     chunk = ChunkTokens(10, np.array([1, 2]), np.array([[3, 5], [5, 9]]))
     assert chunk.span(2) == ChunkSpan(2, 10, 12, 3, 9)
