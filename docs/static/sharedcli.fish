@@ -500,6 +500,7 @@ complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subc
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from retrieval' -l no-color -d 'No colours (also NO_COLOR).'
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from retrieval' -l debug -d 'Show tracebacks.'
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from abstain' -l limit -x -d 'Questions of each file at most.'
+complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from abstain' -l texts -x -d 'Texts that are joined into one document.'
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from abstain' -l output -s o -r -F -d 'Folder of the records; the same run goes on in it. [default: sharedcli-eval/TASK-DIGEST]'
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from abstain' -l fresh -d 'Forget the records in the folder.'
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from abstain' -l model -s m -r -F -d 'default, a folder, a .gguf file or a Hugging Face id. [default: default]'

@@ -203,6 +203,8 @@ def test_needle_retrieval_and_abstain(
     for one in after:
         assert one["refusal"] > 0.5
         assert one["false_refusal"] == 0
+    whole = cli("eval", "abstain", str(questions), "--texts", "9")
+    assert (whole.code, "about one document" in whole.err) == (2, True)
 
 
 @pytest.mark.parametrize(

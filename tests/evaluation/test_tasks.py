@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from sharedcli.evaluation.items import Item
 from sharedcli.evaluation.methods.contract import Workbench
 from sharedcli.evaluation.methods.registry import make_methods
 from sharedcli.evaluation.reading import patient_reader
+from sharedcli.evaluation.tasks.abstain import join_texts
 from sharedcli.evaluation.tasks.needle import Needle, haystack
 from sharedcli.evaluation.tasks.perplexity import LongText, Perplexity, WindowSampler
 from sharedcli.evaluation.tasks.questions import Questions, by_document
@@ -114,3 +117,26 @@ def test_reading_is_patient_with_time_only() -> None:
         limits = reader._limits
     assert limits.seconds >= 120
     assert limits.memory_bytes <= 1 << 30
+
+
+def test_texts_are_joined_within_their_file() -> None:
+    items = [
+        _item(1, "a", "one"),
+        _item(2, "b", "two"),
+        _item(3, "a", "one"),
+        _item(4, "c", "three"),
+        replace(_item(5, "a", "other"), id="more:5"),
+        _item(6, "d", path=Path("d.pdf")),
+    ]
+    joined = join_texts(items, 2)
+    assert [one.context for one in joined[:5]] == [
+        "one\n\ntwo",
+        "one\n\ntwo",
+        "one\n\ntwo",
+        "three",
+        "other",
+    ]
+    assert len({one.group for one in joined[:3]}) == 1
+    assert len({one.group for one in joined}) == 4
+    assert joined[5] == items[5]
+    assert [one.id for one in joined] == [one.id for one in items]

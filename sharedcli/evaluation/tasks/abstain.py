@@ -3,7 +3,8 @@
 Each answerable question is asked of its own document, and once more of another document of the
 same set, drawn by the seed, which is taken not to answer it (two papers on one virus may). Where
 there are several files, each is also asked of a document of another file: a foreign one. Questions
-that a set itself marks as unanswerable are asked of their own document.
+that a set itself marks as unanswerable are asked of their own document. Texts may be joined to long
+documents first (``join_texts``).
 
 Three ways: ``before`` refuses only where no passage shares a word with the question, ``gate`` is
 what ``ask`` does, and ``late`` what it does with documents whose vectors are made when the question
@@ -15,6 +16,7 @@ comes (``--embed ask``, ``--file``). Scores: ``false_refusal`` over answerable q
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 from typing import ClassVar
 
@@ -97,6 +99,29 @@ class Abstain(Task):
         if item.group not in self._contexts:
             self._contexts[item.group] = load_context(item, self._bench)
         return self._contexts[item.group]
+
+
+def join_texts(items: Sequence[Item], texts: int) -> list[Item]:
+    """``items`` with the texts of ``texts`` groups of a file as one document; files stay."""
+    groups: dict[str, dict[str, str]] = {}
+    for item in items:
+        if item.path is None:
+            groups.setdefault(_file(item), {}).setdefault(item.group, item.context)
+    joined: dict[tuple[str, str], tuple[str, str]] = {}
+    for file, contexts in groups.items():
+        names = list(contexts)
+        for first in range(0, len(names), texts):
+            part = names[first : first + texts]
+            whole = (f"{file}-{first}", "\n\n".join(contexts[name] for name in part))
+            joined |= {(file, name): whole for name in part}
+    return [
+        item if item.path is not None else _put(item, *joined[_file(item), item.group])
+        for item in items
+    ]
+
+
+def _put(item: Item, group: str, context: str) -> Item:
+    return replace(item, group=group, context=context)
 
 
 def _cases(items: Sequence[Item], seed: int) -> list[Case]:
