@@ -31,6 +31,7 @@ from sharedcli.model.decoder import Decoder, Sampling
 from sharedcli.model.devices import guard_memory
 from sharedcli.model.injected import InjectedKV
 from sharedcli.retrieve.find import find_passages
+from sharedcli.retrieve.follow_up import search_text, stands_alone
 from sharedcli.retrieve.gate import THRESHOLD, answerable, measure_support
 from sharedcli.retrieve.lexical import query_terms
 from sharedcli.retrieve.rank import RankedPassage
@@ -45,32 +46,6 @@ if TYPE_CHECKING:
 
 CITATIONS = 10
 """Pages that are cited at most."""
-
-
-_REFERRING_TEXT = "it its they them their he him his she her that this those these there then ones"
-_REFERRING = frozenset(_REFERRING_TEXT.split())
-_ADDRESSING = frozenset(["you", "your", "previous", "previously", "earlier", "above", "again"])
-_FEW_TERMS = 3
-
-
-def search_text(question: str, history: Sequence[tuple[str, str]]) -> str:
-    """What to search for: with a follow-up question ("and who paid it?") the one before as well."""
-    if not history:
-        return question
-    if len(query_terms(question)) >= _FEW_TERMS and not _REFERRING.intersection(_words(question)):
-        return question
-    return f"{question} {history[-1][0]}"
-
-
-def stands_alone(question: str, history: Sequence[tuple[str, str]]) -> bool:
-    """Whether the documents must answer it: it cannot be about what was said before."""
-    if not history:
-        return True
-    return search_text(question, history) == question and _ADDRESSING.isdisjoint(_words(question))
-
-
-def _words(question: str) -> list[str]:
-    return question.lower().replace("?", " ").split()
 
 
 class Asker:

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import pytest
+
+from sharedcli.retrieve.follow_up import search_text, stands_alone
+
+BEFORE = [("Who keeps the lighthouse?", "Aino."), ("What does the oil cost?", "7 crowns.")]
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "and in 2021?",
+        "who paid for it?",
+        "How many barrels did they buy in March?",
+        "What did the harbour master say about that?",
+        "What about their debts?",
+        "Which company sold its oil?",  # two words before "its" are few
+        "?",
+    ],
+)
+def test_short_questions_and_those_that_refer_back_are_searched_with_the_one_before(
+    question: str,
+) -> None:
+    assert search_text(question, BEFORE) == f"{question} What does the oil cost?"
+    assert not stands_alone(question, BEFORE)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Which composer wrote symphonies during his exile in Siberia?",
+        "What products does the company sell in its stores?",
+        "What did the harbour master's wife pay?",
+    ],
+)
+def test_other_questions_are_their_own(question: str) -> None:
+    assert search_text(question, BEFORE) == question
+    assert stands_alone(question, BEFORE)
+
+
+def test_what_speaks_to_the_assistant_need_not_be_in_the_documents() -> None:
+    question = "Which barrel prices have you named so far?"
+    assert search_text(question, BEFORE) == question
+    assert not stands_alone(question, BEFORE)
+
+
+@pytest.mark.parametrize("question", ["and in 2021?", "who paid for it?", ""])
+def test_the_first_question_stands_alone_whatever_it_says(question: str) -> None:
+    assert search_text(question, []) == question
+    assert stands_alone(question, [])
