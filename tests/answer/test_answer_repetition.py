@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +24,41 @@ def test_a_loop_ends_before_its_second_round(size: int) -> None:
     assert shown(cut, size) == "The bell is on the sill. "
 
 
+@pytest.mark.parametrize("size", [1, 2, 7, 1000])
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("The answer to it is: The answer to it is: The answer to it", "The answer to it is: "),
+        ("He said: the sea, the wind, the sea, the wind, the sea", "He said: the sea, the wind, "),
+        (
+            "The bell rang. Then the relay and then the relay and then",
+            "The bell rang. Then the relay and then ",
+        ),
+        ("the very old bell the very old bell", "the very old bell "),
+        ("so it is, " * 6, "so it is, " * 2),
+    ],
+)
+def test_a_phrase_that_follows_itself_ends_a_sentence_that_has_no_end(
+    text: str, kept: str, size: int
+) -> None:
+    assert shown(text, size) == kept
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0 0 0 0 0 0 a 0 0 0 a 0 0 0 7",
+        "It went from the old mill to the sea and from the sea back to the old mill",
+        "the very old bell the very old bells",
+        "up and down, up and down, up and away",
+        "very very very very very very old",
+    ],
+)
+def test_what_says_nothing_twice_is_shown(text: str, size: int) -> None:
+    assert shown(text, size) == text
+
+
 @pytest.mark.parametrize("size", [1, 3, 1000])
 def test_what_only_begins_alike_is_shown(size: int) -> None:
     text = (
@@ -31,10 +68,18 @@ def test_what_only_begins_alike_is_shown(size: int) -> None:
 
 
 def test_nothing_is_held_back_that_cannot_repeat() -> None:
-    pieces = without_repetition(iter(["The relay ", "is open. ", "A bell "]))
-    assert next(pieces) == "The relay "
-    assert next(pieces) == "is open. "
-    assert next(pieces) == "A bell "
+    made, seen = "", ""
+
+    def pieces() -> Iterator[str]:
+        nonlocal made
+        for piece in ["The relay ", "is open. ", "A bell ", "rang, "]:
+            made += piece
+            yield piece
+            assert seen == made
+
+    for text in without_repetition(pieces()):
+        seen += text
+    assert seen == made
 
 
 @given(st.lists(st.text(alphabet="ab .\n", max_size=6)))
