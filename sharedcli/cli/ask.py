@@ -124,9 +124,11 @@ def _stream(session: Session, answer: Answer) -> None:
 
 def stream_answer(session: Session, answer: Answer) -> bool:
     """Write the answer to stdout as it comes; return whether there was any text."""
+    from sharedcli.cli.word_wrap import WordWrap
     from sharedcli.ingest.sanitise import StreamSanitiser
 
     sanitiser = StreamSanitiser()
+    wrap = WordWrap(session.terminal.out.width) if sys.stdout.isatty() else None
     begun = False
     try:
         for piece in answer:
@@ -137,9 +139,10 @@ def stream_answer(session: Session, answer: Answer) -> bool:
                     continue
                 session.activity.stop()
                 begun = True
-            session.write(text)
+            session.write(wrap.feed(text) if wrap else text)
     finally:
         session.activity.stop()
         if begun:
-            session.write(sanitiser.close() + "\n")
+            last = sanitiser.close()
+            session.write((wrap.feed(last) + wrap.close() if wrap else last) + "\n")
     return begun

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
 
 pexpect = pytest.importorskip("pexpect")
 
@@ -44,6 +45,19 @@ def test_colour_on_a_terminal(
     assert _ends(child) == 0
     assert ("\x1b[" in child.before) is coloured
     assert "halvard-ridge.pdf" in child.before
+
+
+def test_answers_are_broken_between_words(
+    library: Path, environment: dict[str, str], cli: Cli
+) -> None:
+    question = ("ask", "What does the lighthouse oil cost?", "--quiet")
+    whole = cli(*question).out
+    child = _start(environment, *question, COLUMNS="12")
+    assert _ends(child) == 0
+    lines = child.before.replace("\r\n", "\n").split("\n")
+    assert len(lines) > 2
+    assert max(map(cell_len, lines)) <= 12
+    assert "".join(child.before.split()) == "".join(whole.split())
 
 
 def test_index_moves_and_leaves_its_lines(library: Path, environment: dict[str, str]) -> None:
