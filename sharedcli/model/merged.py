@@ -13,8 +13,8 @@ bfloat16 no further from float32 than the hooks are. Trees name what made them
 the last layer ends at its keys and values.
 
 An object keeps no state between calls: several threads may use it at once. For reading a few chunks
-the layers need not be kept: each is laid out when it is reached and dropped again, which takes no
-memory, and with the reading less time than the hooks.
+the layers need not be kept: each is laid out when it is reached and dropped again, two at a time at
+most, which with the reading takes less time than the hooks.
 
 Shapes: B sequences of T tokens, K key/value heads, D head size, E hidden size, S kept tokens, M
 layers.
