@@ -124,7 +124,7 @@ def _stream(session: Session, answer: Answer) -> None:
 
 def stream_answer(session: Session, answer: Answer) -> bool:
     """Write the answer to stdout as it comes; return whether there was any text."""
-    from sharedcli.cli.word_wrap import WordWrap
+    from sharedcli.cli.render_wrap import WordWrap
     from sharedcli.ingest.sanitise import StreamSanitiser
 
     sanitiser = StreamSanitiser()

@@ -47,8 +47,8 @@ class WordWrap:
         if not self._word:
             return ""
         before, size = self._space, cell_len(self._word)
-        if self._column and self._column + len(before) + size > self._width:
-            before, self._column = "\n", 0
+        if self._column + len(before) + size > self._width:
+            before, self._column = "\n" if self._column else "", 0
         else:
             self._column += len(before)
         shown = before + self._word

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from sharedcli.cli.word_wrap import WordWrap
+from sharedcli.cli.render_wrap import WordWrap
 
 
 def wrapped(text: str, width: int, size: int = 1000) -> str:
@@ -23,6 +23,7 @@ def wrapped(text: str, width: int, size: int = 1000) -> str:
         ("a lighthousekeeper", "a\nlighthouse\nkeeper"),
         ("灯台守は海を見た", "灯台守は海\nを見た"),
         ("1234567890 1", "1234567890\n1"),
+        ("   12345678", "12345678"),
         ("", ""),
         ("open \n\n", "open\n\n"),
     ],
