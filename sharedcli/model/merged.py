@@ -123,8 +123,8 @@ class MergedLayers:
     def _passing(self, threads: TorchThreads | Alone) -> Iterator[CompressorLayer]:
         """Each layer when it is reached, laid out by the threads that run it.
 
-        By this thread, with all of torch's threads, it measured slower: presumably since those go on
-        waiting for more on the cores that the threads which run it need.
+        By this thread, with all of torch's threads, it measured slower: presumably since those go
+        on waiting for more on the cores that the threads which run it need.
         """
         for first in range(0, self._last + 1, _AT_ONCE):
             yield from threads.map(
