@@ -252,7 +252,7 @@ complete -c sharedcli -n '__fish_seen_subcommand_from path' -l quiet -s q -d 'No
 complete -c sharedcli -n '__fish_seen_subcommand_from path' -l no-color -d 'No colours (also NO_COLOR).'
 complete -c sharedcli -n '__fish_seen_subcommand_from path' -l debug -d 'Show tracebacks.'
 complete -c sharedcli -n '__fish_seen_subcommand_from train' -l data -s d -x -d 'JSON Lines, a folder, a document or a pattern; may be repeated.'
-complete -c sharedcli -n '__fish_seen_subcommand_from train' -l recipe -s r -x -d 'lm, qa, default, or a TOML file.'
+complete -c sharedcli -n '__fish_seen_subcommand_from train' -l recipe -s r -x -d 'lm, qa, default, answers, or a TOML file.'
 complete -c sharedcli -n '__fish_seen_subcommand_from train' -l output -s o -r -F -d 'Folder of the run; an existing run goes on.'
 complete -c sharedcli -n '__fish_seen_subcommand_from train' -l holdout -x -d 'Keep documents of this name for measuring only.'
 complete -c sharedcli -n '__fish_seen_subcommand_from train' -l steps -x -d 'Steps in all.'

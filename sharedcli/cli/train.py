@@ -39,7 +39,7 @@ def train(
         ),
     ],
     recipe: Annotated[
-        str, typer.Option("--recipe", "-r", help="lm, qa, default, or a TOML file.")
+        str, typer.Option("--recipe", "-r", help="lm, qa, default, answers, or a TOML file.")
     ] = "default",
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder of the run; an existing run goes on.")

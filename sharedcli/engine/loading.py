@@ -172,7 +172,7 @@ class LoadedModel:
             geometry=self.geometry(settings).to_dict(),
             slot_format=settings.slot_format,
             key_position=KEYS_STORED,
-            adapter=self.adapter_sha256,
+            adapter=self.shared.adapter.config.trees or self.adapter_sha256,
             quantization=identity.quantization or "none",
             passage_encoder=encoder,
             compressor=self.reading if settings.slot_format != RECOMPUTE else "hooks",

@@ -59,6 +59,8 @@ class AdapterConfig:
         base: what the adapter fits: model id and sizes.
         steps: training steps; 0 means untrained.
         tokens: tokens seen in training.
+        trees: digest of the adapter whose compressor this one has unchanged, so that trees made by
+            that one serve this one; "" for its own trees.
         format: version of this description.
 
     Raises:
@@ -79,6 +81,7 @@ class AdapterConfig:
     base: dict[str, Any] = field(default_factory=dict)
     steps: int = 0
     tokens: int = 0
+    trees: str = ""
     format: int = FORMAT
 
     def __post_init__(self) -> None:
@@ -107,6 +110,8 @@ class AdapterConfig:
     def to_json(self) -> str:
         """Stable text form."""
         values = asdict(self) | {"geometry": self.geometry.to_dict()}
+        if not self.trees:  # as it was before there was such a key: digests stay what they were
+            del values["trees"]
         return json.dumps(values, indent=2, sort_keys=True) + "\n"
 
     @classmethod
@@ -221,7 +226,7 @@ class Adapter(nn.Module):
             part.replace(folder / name)
 
     def digest(self) -> str:
-        """sha256 over configuration and parameters: the adapter's part of a tree's identity."""
+        """sha256 over configuration and parameters, as they are now."""
         digest = hashlib.sha256(self.config.to_json().encode())
         for name, tensor in sorted(self.state_dict().items()):
             digest.update(name.encode())

@@ -90,7 +90,12 @@ class Feed:
             assert self._questions is not None
             samples = [
                 self._questions.draw(
-                    rng, context, stage.questions_per_context, draw.distractors, draw.verbatim
+                    rng,
+                    context,
+                    stage.questions_per_context,
+                    draw.distractors,
+                    draw.verbatim,
+                    draw.passages,
                 )
                 for _ in range(stage.batch)
             ]

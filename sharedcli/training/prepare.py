@@ -208,7 +208,11 @@ def _adapter(job: Job, base: Base) -> Adapter:
     plan = job.recipe.adapter
     if job.adapter is not None:
         adapter = load_adapter(job.adapter, base.model)
-        adapter.config = replace(adapter.config, geometry=plan.geometry.build())
+        parts = job.recipe.trainable
+        kept = not (parts.compressor or parts.injection)
+        trees = (adapter.config.trees or adapter.digest()) if kept else ""
+        geometry = plan.geometry.build()
+        adapter.config = replace(adapter.config, geometry=geometry, trees=trees)
         return adapter.float()
     config = AdapterConfig(
         form=plan.form,

@@ -4,6 +4,7 @@ Notable choices:
 - Several questions share one context, which is compressed once: the cheapest way to pack.
 - The prompt is the one that ``ask`` uses; the loss is on the answer only. Whatever a search may see
   (evidence spans, prompts) is known before the answer's tokens are joined on.
+- An answer that is quoted from the text is taught as a reply: with a capital and a full stop.
 - A question whose answer is not quoted from its document needs the whole document in its context;
   where the context is too short for that, it is left out.
 """
@@ -23,6 +24,7 @@ from torch import Tensor
 
 from sharedcli.answer.prompt import Excerpt, build_prompt
 from sharedcli.errors import UsageError
+from sharedcli.training.quoting import Quotable
 from sharedcli.training.samples import Running, Sample
 from sharedcli.training.sources import Source
 from sharedcli.training.token_files import (
@@ -33,9 +35,7 @@ from sharedcli.training.token_files import (
 )
 
 PROMPT_TOKENS = 1024
-"""Longest prompt, with its passage if it has one."""
-PASSAGE_TOKENS = 192
-"""Verbatim passage in a prompt."""
+"""Longest prompt, with its passages if it has some."""
 ANSWER_TOKENS = 512
 """Longer answers are cut: their beginning is what matters for learning to read."""
 
@@ -77,8 +77,11 @@ class QuestionSampler:
         questions: int,
         distractors: float = 0.0,
         verbatim: float = 0.0,
+        passages: int = 1,
     ) -> Sample:
         """Draw a context of at most ``context`` tokens and at most ``questions`` about it.
+
+        A share ``verbatim`` of the prompts quote one to ``passages`` passages of the context.
 
         Raises:
             UsageError: no document of the data fits the context.
@@ -94,12 +97,18 @@ class QuestionSampler:
             shift += sum(map(len, before))
             pieces = [*before, *pieces, *after]
         whole = torch.cat(pieces)
+        quotable = Quotable(self._text(whole)) if verbatim else None
         running = []
         for question in chosen:
             span = (shift + begin, shift + end)  # where nothing is quoted, all of it is evidence
+            place = None
             if question.start >= 0:
                 span = (question.start + shift, question.end + shift)
-            quoted = self._passage(rng, whole, span) if rng.random() < verbatim else ()
+                place = len(self._text(whole[: span[0]]))
+            quoted: list[Excerpt] = []
+            if quotable is not None and rng.random() < verbatim:
+                texts = quotable.choose(rng, question.question, place, rng.randint(1, passages))
+                quoted = [Excerpt("document", text) for text in texts]
             running.append(self._running(rng, question, span, quoted, whole))
         return Sample(whole, tuple(running))
 
@@ -155,13 +164,8 @@ class QuestionSampler:
             (before if rng.random() < 0.5 else after).append(tokens)
         return before, after
 
-    def _passage(self, rng: Random, context: Tensor, span: tuple[int, int]) -> tuple[Excerpt, ...]:
-        """A verbatim passage around the answer, or one from anywhere, as a search might err."""
-        right = rng.random() < 0.7
-        place = rng.randrange(*span) if right else rng.randrange(len(context))
-        start = max(0, place - rng.randrange(PASSAGE_TOKENS // 2))
-        text = self._tokenizer.decode(context[start : start + PASSAGE_TOKENS].tolist())
-        return (Excerpt(f"document, page {rng.randint(1, 40)}", text),)
+    def _text(self, tokens: Tensor) -> str:
+        return str(self._tokenizer.decode(tokens.tolist(), clean_up_tokenization_spaces=False))
 
     def _running(
         self,
@@ -174,7 +178,9 @@ class QuestionSampler:
         asked = _spelt(question)
         prompt = build_prompt(self._tokenizer, asked, quoted, PROMPT_TOKENS).tokens
         answers = [answer.strip() for answer in question.answers if answer.strip()]
-        ids = tokenise(self._lead(prompt) + rng.choice(answers), self._tokenizer)["input_ids"]
+        said = rng.choice(answers)
+        said = as_reply(said) if question.start >= 0 else said
+        ids = tokenise(self._lead(prompt) + said, self._tokenizer)["input_ids"]
         ids = [*ids[:ANSWER_TOKENS], *self._stop]
         verbatim = self._verbatim(asked, context)
         return Running(
@@ -208,6 +214,18 @@ def _answerable(document: TokenisedDocument, begin: int, end: int) -> list[Token
     if end - begin == document.tokens:
         return list(document.questions)
     return [q for q in document.questions if begin <= q.start and q.end <= end]
+
+
+def as_reply(quotation: str) -> str:
+    """A quotation as one would reply with it: a capital first, a full stop behind several words.
+
+    Numbers and words that are not written in lower case alone ("mRNA") stay as they are.
+    """
+    first = quotation.split(maxsplit=1)[0]
+    if first.isalpha() and first.islower():
+        quotation = quotation[0].upper() + quotation[1:]
+    several = " " in quotation and any(map(str.isalpha, quotation))
+    return f"{quotation}." if several and quotation[-1].isalnum() else quotation
 
 
 def _spelt(question: TokenisedQuestion) -> str:

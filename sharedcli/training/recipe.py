@@ -173,7 +173,8 @@ class Draw:
         no_context: share of long-text batches without injection, so that the decoder unlearns
             nothing.
         distractors: share of samples that have chunks of other documents in their context.
-        verbatim: share of questions whose prompt also quotes a passage, right or wrong.
+        verbatim: share of questions whose prompt also quotes passages, as a search finds them.
+        passages: at most so many of them.
     """
 
     level: float = 1.0
@@ -186,6 +187,7 @@ class Draw:
     no_context: float = 0.05
     distractors: float = 0.2
     verbatim: float = 0.0
+    passages: int = 1
 
     def __post_init__(self) -> None:
         weights = (self.level, self.right, self.path, self.partition, self.evidence)
@@ -194,6 +196,7 @@ class Draw:
         for name in ("drop_chunks", "no_context", "distractors", "verbatim"):
             share = getattr(self, name)
             _need(0 <= share <= 1, f"draw.{name}", share, "a share from 0 to 1")
+        _need(self.passages >= 1, "draw.passages", self.passages, "1 or more")
 
 
 @dataclass(frozen=True)

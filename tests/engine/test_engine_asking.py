@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from sharedcli.answer.answer import Answer
 from sharedcli.engine import asking
 from sharedcli.engine.engine import Engine
 from sharedcli.errors import ModelMismatchError, NoStoreError, UsageError
+from sharedcli.model.adapter import load_adapter
 from sharedcli.model.compressed import CompressedKV
 from sharedcli.model.tokens import tokenize_text
 from sharedcli.retrieve.search import ChunkFrontier
@@ -368,6 +369,29 @@ def test_trees_of_another_model_or_adapter_are_refused(
         open_engine(model=str(other)).ask(QUESTION)
     with pytest.raises(ModelMismatchError, match="adapter was 'none'"):
         open_engine(adapter=adapter_folder()).ask(QUESTION)
+
+
+def test_trees_serve_an_adapter_that_has_their_compressor(
+    open_engine: Open,
+    adapter_folder: Callable[..., str],
+    tiny_base: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    first = adapter_folder()
+    open_engine(adapter=first)
+    adapter = load_adapter(Path(first), tiny_base("llama").model)
+    made_by = adapter.digest()
+    with torch.no_grad():
+        for parameter in adapter.decoder.parameters():
+            parameter.mul_(2)
+    adapter.config = replace(adapter.config, trees=made_by)
+    adapter.save(tmp_path / "second")
+    answer = open_engine(adapter=str(tmp_path / "second")).ask(QUESTION)
+    assert answer.evidence.slots > 0
+    adapter.config = replace(adapter.config, trees="")
+    adapter.save(tmp_path / "third")
+    with pytest.raises(ModelMismatchError, match=f"adapter was '{made_by}'"):
+        open_engine(adapter=str(tmp_path / "third")).ask(QUESTION)
 
 
 def test_no_store_no_document(

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 
 from sharedcli.errors import CorruptionError, OutOfMemoryError, SharedCLIError, UsageError
-from sharedcli.model.adapter import load_adapter
+from sharedcli.model.adapter import Adapter, load_adapter
 from sharedcli.training import curve
 from sharedcli.training.estimate import estimate
 from sharedcli.training.fused import FusedStep
@@ -364,6 +364,21 @@ def test_a_new_run_can_begin_from_an_adapter(toy_job: Callable[..., Job], tmp_pa
     second = train(replace(job, adapter=first), Record())
     left, right = (load_file(f / "adapter.safetensors") for f in (first, second))
     assert all(torch.allclose(left[name], right[name], atol=1e-6) for name in left)
+
+
+def test_an_adapter_whose_compressor_stays_names_whose_trees_it_reads(
+    toy_job: Callable[..., Job], tiny_base: Callable[..., Any], tmp_path: Path
+) -> None:
+    def go_on(name: str, begun: Path, *overrides: str) -> Adapter:
+        job = toy_job("steps=1", *overrides, output=tmp_path / name)
+        return load_adapter(train(replace(job, adapter=begun), Record()), tiny_base().model)
+
+    first = train(toy_job(), Record())
+    frozen = ("trainable.compressor=false", "trainable.injection=false")
+    digest = load_adapter(first, tiny_base().model).digest()
+    assert go_on("second", first, *frozen).config.trees == digest
+    assert go_on("third", tmp_path / "second" / "adapter", *frozen).config.trees == digest
+    assert go_on("fourth", tmp_path / "second" / "adapter").config.trees == ""
 
 
 def test_the_curve_is_drawn_or_its_absence_told(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -16,7 +17,7 @@ from sharedcli.errors import UsageError
 from sharedcli.training.batches import IGNORED, make_batch
 from sharedcli.training.cuts import draw_cuts, fixed_cut, level_geometry
 from sharedcli.training.feed import Feed, Place, Prefetch
-from sharedcli.training.questions import QuestionSampler
+from sharedcli.training.questions import QuestionSampler, as_reply
 from sharedcli.training.recipe import Draw, Objective, Phase, Stage
 from sharedcli.training.samples import Running, Sample, TextSampler
 from sharedcli.training.sources import Source, open_sources
@@ -102,14 +103,15 @@ def test_the_prompt_never_holds_the_answer_and_the_loss_is_on_it_alone(
             assert targets.tolist() == answer.tolist()
             assert answer[-1].item() == tokenizer.eos_token_id
             prompt = tokenizer.decode(running.tokens[: running.first_target])
-            said = tokenizer.decode(answer[:-1])
+            said = tokenizer.decode(answer[:-1]).rstrip(".").lower()
             assert running.verbatim is not None
             assert running.verbatim[-len(answer) :].tolist() == answer.tolist()
             if "word of day" in prompt:
                 seen += 1
-                assert said not in prompt
+                assert said not in prompt.lower()
                 assert running.evidence is not None
-                assert said in tokenizer.decode(sample.context[slice(*running.evidence)])
+                place = tokenizer.decode(sample.context[slice(*running.evidence)])
+                assert said.rstrip(".").lower() in place.lower().lower()
                 whole = tokenizer.decode(running.verbatim)
                 assert tokenizer.decode(sample.context[5:-5]) in whole
     assert seen > 10
@@ -124,6 +126,45 @@ def test_a_verbatim_passage_may_stand_in_the_prompt(
     assert all("from the text above" in tokenizer.decode(r.tokens) for r in sample.running)
 
 
+@pytest.mark.parametrize(
+    ("quotation", "reply"),
+    [
+        ("the cairn at post 88", "The cairn at post 88."),
+        ("$1,496.5", "$1,496.5"),
+        ("mRNA", "mRNA"),
+        ("ribozymes", "Ribozymes"),
+        ("7 September 1988", "7 September 1988."),
+        ("12 of 14", "12 of 14."),
+        ("It ends there.", "It ends there."),
+    ],
+)
+def test_a_quotation_is_taught_as_a_reply(quotation: str, reply: str) -> None:
+    assert as_reply(quotation) == reply
+
+
+def test_prompts_quote_several_passages_of_the_context_the_right_one_mostly_among_them(
+    sources: list[Source], tiny_base: Callable[..., Any]
+) -> None:
+    tokenizer = tiny_base().tokenizer
+    sampler = QuestionSampler(sources[1:], tokenizer)
+    counts: Counter[int] = Counter()
+    right = 0
+    for seed in range(40):
+        sample = sampler.draw(Random(seed), 2000, 1, distractors=1.0, verbatim=1.0, passages=3)
+        (running,) = sample.running
+        prompt = tokenizer.decode(running.tokens[: running.first_target])
+        if "What is the word of day" not in prompt:
+            continue
+        body = prompt.partition("Answer this question with")[0]
+        parts = [part for part in body.split("\n\n") if part.strip()]
+        counts[len(parts)] += 1
+        assert running.evidence is not None
+        right += tokenizer.decode(sample.context[slice(*running.evidence)]).strip() in body
+    total = sum(counts.values())
+    assert len(counts) > 1 and total > 10
+    assert 0.7 * total < right
+
+
 def test_long_documents_are_read_around_an_answer(
     sources: list[Source], tiny_base: Callable[..., Any]
 ) -> None:
@@ -135,7 +176,8 @@ def test_long_documents_are_read_around_an_answer(
         for running in sample.running:  # only what is quoted from the window is asked
             said = tokenizer.decode(running.tokens[running.first_target : -1])
             assert running.evidence is not None
-            assert said in tokenizer.decode(sample.context[slice(*running.evidence)])
+            place = tokenizer.decode(sample.context[slice(*running.evidence)])
+            assert said.rstrip(".").lower() in place.lower()
     with pytest.raises(UsageError, match="no document with questions fits a context of 5"):
         sampler.draw(Random(0), 5, 1)
 
@@ -246,11 +288,13 @@ def test_prefetching_changes_no_batch_and_passes_errors_on(
     sources: list[Source], tiny_base: Callable[..., Any]
 ) -> None:
     feed = _feed(sources, tiny_base().tokenizer)
-    prefetch = Prefetch(feed.batch, ahead=3)
     places = [(Place(step), 0.0) for step in range(12)]
+    # drawn first: a tokenizer may not be shared by two threads
+    expected = [feed.batch(*place) for place in places]
+    prefetch = Prefetch(feed.batch, ahead=3)
     try:
         for step in (*range(5), 2, 3):  # and back, as after a checkpoint
-            assert _same(prefetch.get(places[step:]), feed.batch(*places[step]))
+            assert _same(prefetch.get(places[step:]), expected[step])
     finally:
         prefetch.close()
 
