@@ -93,9 +93,9 @@ class Feed:
                     rng,
                     context,
                     stage.questions_per_context,
-                    draw.distractors,
-                    draw.verbatim,
-                    draw.passages,
+                    distractors=draw.distractors,
+                    verbatim=draw.verbatim,
+                    passages=draw.passages,
                 )
                 for _ in range(stage.batch)
             ]

@@ -91,7 +91,7 @@ class HeldOut:
             ]
         if questions is not None and plan.samples:
             self.samples["questions"] = [
-                questions.draw(Random(f"{seed}/asked/{i}"), plan.context_tokens, 4, 1.0)
+                questions.draw(Random(f"{seed}/asked/{i}"), plan.context_tokens, 4, distractors=1.0)
                 for i in range(plan.samples)
             ]
 

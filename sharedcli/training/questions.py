@@ -75,6 +75,7 @@ class QuestionSampler:
         rng: Random,
         context: int,
         questions: int,
+        *,
         distractors: float = 0.0,
         verbatim: float = 0.0,
         passages: int = 1,
