@@ -4,7 +4,6 @@ Notable choices:
 - Several questions share one context, which is compressed once: the cheapest way to pack.
 - The prompt is the one that ``ask`` uses; the loss is on the answer only. Whatever a search may see
   (evidence spans, prompts) is known before the answer's tokens are joined on.
-- An answer that is quoted from the text is taught as a reply: with a capital and a full stop.
 - A question whose answer is not quoted from its document needs the whole document in its context;
   where the context is too short for that, it is left out.
 """
@@ -179,9 +178,7 @@ class QuestionSampler:
         asked = _spelt(question)
         prompt = build_prompt(self._tokenizer, asked, quoted, PROMPT_TOKENS).tokens
         answers = [answer.strip() for answer in question.answers if answer.strip()]
-        said = rng.choice(answers)
-        said = as_reply(said) if question.start >= 0 else said
-        ids = tokenise(self._lead(prompt) + said, self._tokenizer)["input_ids"]
+        ids = tokenise(self._lead(prompt) + rng.choice(answers), self._tokenizer)["input_ids"]
         ids = [*ids[:ANSWER_TOKENS], *self._stop]
         verbatim = self._verbatim(asked, context)
         return Running(
@@ -215,18 +212,6 @@ def _answerable(document: TokenisedDocument, begin: int, end: int) -> list[Token
     if end - begin == document.tokens:
         return list(document.questions)
     return [q for q in document.questions if begin <= q.start and q.end <= end]
-
-
-def as_reply(quotation: str) -> str:
-    """A quotation as one would reply with it: a capital first, a full stop behind several words.
-
-    Numbers and words that are not written in lower case alone ("mRNA") stay as they are.
-    """
-    first = quotation.split(maxsplit=1)[0]
-    if first.isalpha() and first.islower():
-        quotation = quotation[0].upper() + quotation[1:]
-    several = " " in quotation and any(map(str.isalpha, quotation))
-    return f"{quotation}." if several and quotation[-1].isalnum() else quotation
 
 
 def _spelt(question: TokenisedQuestion) -> str:

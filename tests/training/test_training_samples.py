@@ -17,7 +17,7 @@ from sharedcli.errors import UsageError
 from sharedcli.training.batches import IGNORED, make_batch
 from sharedcli.training.cuts import draw_cuts, fixed_cut, level_geometry
 from sharedcli.training.feed import Feed, Place, Prefetch
-from sharedcli.training.questions import QuestionSampler, as_reply
+from sharedcli.training.questions import QuestionSampler
 from sharedcli.training.recipe import Draw, Objective, Phase, Stage
 from sharedcli.training.samples import Running, Sample, TextSampler
 from sharedcli.training.sources import Source, open_sources
@@ -103,12 +103,12 @@ def test_the_prompt_never_holds_the_answer_and_the_loss_is_on_it_alone(
             assert targets.tolist() == answer.tolist()
             assert answer[-1].item() == tokenizer.eos_token_id
             prompt = tokenizer.decode(running.tokens[: running.first_target])
-            said = tokenizer.decode(answer[:-1]).rstrip(".").lower()
+            said = tokenizer.decode(answer[:-1])
             assert running.verbatim is not None
             assert running.verbatim[-len(answer) :].tolist() == answer.tolist()
             if "word of day" in prompt:
                 seen += 1
-                assert said not in prompt.lower()
+                assert said not in prompt
                 assert running.evidence is not None
                 place = tokenizer.decode(sample.context[slice(*running.evidence)])
                 assert said.rstrip(".").lower() in place.lower().lower()
@@ -124,22 +124,6 @@ def test_a_verbatim_passage_may_stand_in_the_prompt(
     sampler = QuestionSampler(sources[1:], tokenizer)
     sample = sampler.draw(Random(0), 400, 2, verbatim=1.0)
     assert all("from the text above" in tokenizer.decode(r.tokens) for r in sample.running)
-
-
-@pytest.mark.parametrize(
-    ("quotation", "reply"),
-    [
-        ("the cairn at post 88", "The cairn at post 88."),
-        ("$1,496.5", "$1,496.5"),
-        ("mRNA", "mRNA"),
-        ("ribozymes", "Ribozymes"),
-        ("7 September 1988", "7 September 1988."),
-        ("12 of 14", "12 of 14."),
-        ("It ends there.", "It ends there."),
-    ],
-)
-def test_a_quotation_is_taught_as_a_reply(quotation: str, reply: str) -> None:
-    assert as_reply(quotation) == reply
 
 
 def test_prompts_quote_several_passages_of_the_context_the_right_one_mostly_among_them(
@@ -176,8 +160,7 @@ def test_long_documents_are_read_around_an_answer(
         for running in sample.running:  # only what is quoted from the window is asked
             said = tokenizer.decode(running.tokens[running.first_target : -1])
             assert running.evidence is not None
-            place = tokenizer.decode(sample.context[slice(*running.evidence)])
-            assert said.rstrip(".").lower() in place.lower()
+            assert said in tokenizer.decode(sample.context[slice(*running.evidence)])
     with pytest.raises(UsageError, match="no document with questions fits a context of 5"):
         sampler.draw(Random(0), 5, 1)
 
