@@ -26,26 +26,34 @@ _REACH = 400
 def without_repetition(pieces: Iterable[str]) -> Iterator[str]:
     """Yield the text of ``pieces`` until a sentence comes again, or a phrase follows itself."""
     said: set[str] = set()
-    current, shown = "", 0  # the sentence that is being said, and how much of it was yielded
+    tail = ""  # the end of all that was said: a line may be broken within a sentence
+    current = ""  # the sentence that is being said
+    held = ""  # what was not yielded yet
     for part in (part for piece in pieces for part in _PART.findall(piece)):
-        current += part
+        tail, current, held = (tail + part)[-_REACH:], current + part, held + part
         while end := _END.search(current):
             sentence = " ".join(current[: end.start()].split())
-            if sentence in said or _loops(sentence):
+            if sentence in said:
+                yield from _without(held, current)
                 return
             if len(sentence.split()) >= _LEAST_WORDS:
                 said.add(sentence)
-            if text := current[shown : end.end()]:
-                yield text
-            current, shown = current[end.end() :], 0
-        if _loops(_finished(current)):
+            current = current[end.end() :]
+        if _loops(_finished(tail)):
             return
-        sure = 0 if _may_repeat(current, said) else _surely_new(current)
-        if text := current[shown:sure]:
-            yield text
-        shown = max(shown, sure)
-    if current[shown:] and not _may_repeat(current, said) and not _loops(current):
-        yield current[shown:]
+        again = len(current) if _may_repeat(current, said) else 0
+        sure = len(held) - max(again, len(tail) - _surely_new(tail))
+        if sure > 0:
+            yield held[:sure]
+            held = held[sure:]
+    if not _loops(tail):
+        yield from _without(held, current if _may_repeat(current, said) else "")
+
+
+def _without(held: str, current: str) -> Iterator[str]:
+    """What was held back before the sentence that is being said."""
+    if text := held[: max(0, len(held) - len(current))]:
+        yield text
 
 
 def _may_repeat(current: str, said: set[str]) -> bool:

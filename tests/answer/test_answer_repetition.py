@@ -44,6 +44,15 @@ def test_a_phrase_that_follows_itself_ends_a_sentence_that_has_no_end(
     assert shown(text, size) == kept
 
 
+@pytest.mark.parametrize("size", [1, 2, 7, 1000])
+def test_a_loop_is_seen_across_lines_that_are_broken_elsewhere_in_each_round(size: int) -> None:
+    said = "He wants to serve. The story is about\nthe one who is\nthe subject of the story. "
+    loop = "The\nstory is about the one\nwho is the subject of the\nstory. The story"
+    assert shown(said + loop, size).split() == said.split()
+    poem = "Row, row, row the boat\ngently down stream.\nRow, row, row the oar\nup the stream."
+    assert shown(poem, size) == poem
+
+
 @pytest.mark.parametrize("size", [1, 3, 1000])
 @pytest.mark.parametrize(
     "text",
