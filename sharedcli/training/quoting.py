@@ -29,7 +29,7 @@ class Quotable:
     def __init__(self, text: str) -> None:
         self._spans = split_text(text, PASSAGE_WORDS)
         self._texts = [text[start:end] for start, end in self._spans]
-        self._terms = [Counter(query_terms(passage)) for passage in self._texts]
+        self._terms = [set(query_terms(passage)) for passage in self._texts]
         self._holding = Counter(term for terms in self._terms for term in terms)
 
     def choose(self, rng: Random, question: str, place: int | None, count: int) -> list[str]:

@@ -110,8 +110,7 @@ def test_the_prompt_never_holds_the_answer_and_the_loss_is_on_it_alone(
                 seen += 1
                 assert said not in prompt
                 assert running.evidence is not None
-                place = tokenizer.decode(sample.context[slice(*running.evidence)])
-                assert said.rstrip(".").lower() in place.lower().lower()
+                assert said in tokenizer.decode(sample.context[slice(*running.evidence)])
                 whole = tokenizer.decode(running.verbatim)
                 assert tokenizer.decode(sample.context[5:-5]) in whole
     assert seen > 10
