@@ -13,6 +13,8 @@ from sharedcli.training.samples import Sample
 
 IGNORED = -100
 """Label of tokens without loss."""
+LEAST_ALIKE = 16
+"""Texts that begin alike for fewer tokens are read one by one."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,33 @@ class Batch:
             labels=self.labels.to(device, non_blocking=True),
             teachers=tuple(teacher.to(device, non_blocking=True) for teacher in self.teachers),
         )
+
+
+def alike(batch: Batch) -> list[tuple[int, int, int]]:
+    """Runs of running texts that read one context and begin alike.
+
+    Returns:
+        For each run its first row, the row after its last, and the tokens that begin it in all of
+        them; 0 tokens where a row stands alone. No token with a label is among them.
+    """
+    runs: list[tuple[int, int, int]] = []
+    starts = (batch.labels != IGNORED).int().argmax(-1)
+    for row in range(len(batch.tokens)):
+        first, last, shared = runs[-1] if runs else (0, 0, 0)
+        if last == row > 0 and _same_context(batch, first, row):
+            most = int(min(starts[row], shared or starts[first]))
+            same = batch.tokens[row, :most] == batch.tokens[first, :most]
+            common = most if bool(same.all()) else int(same.int().argmin())
+            if common >= LEAST_ALIKE:
+                runs[-1] = (first, row + 1, common)
+                continue
+        runs.append((row, row + 1, 0))
+    return runs
+
+
+def _same_context(batch: Batch, one: int, other: int) -> bool:
+    sees = batch.sees is None or batch.sees[one] == batch.sees[other]
+    return bool(batch.owner[one] == batch.owner[other]) and sees
 
 
 def make_batch(

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import torch
+
 from sharedcli.measuring.parameters import Parameters
 from sharedcli.model.adapter import Adapter
-from sharedcli.training.batches import Batch
+from sharedcli.training.batches import IGNORED, Batch, alike
 
 
 @dataclass(frozen=True)
@@ -27,15 +29,15 @@ class Cost(Parameters):
 
         Frozen weights cost 2 operations per parameter and token forward and 2 backward (no
         gradient of their own), trained ones 6; attention 4 x width per pair of tokens forward.
+        Padding counts nothing, and what several running texts begin with alike counts once.
         """
-        rows, length = batch.tokens.shape
+        running, own = _running(batch)
         targets = int((batch.labels >= 0).sum())
         read = sum(len(context) for context in batch.contexts)
         slots = _slots(batch)
         decoder = 4.0 * self.layer * self.layers + 6 * self.decoder_update
-        work = rows * length * decoder + 4.0 * self.head * targets
-        pairs = rows * length * (length / 2) * self.layers
-        pairs += rows * length * slots * self.injected
+        work = running * decoder + 4.0 * self.head * targets
+        pairs = own * self.layers + running * slots * self.injected
         work += 12.0 * self.hidden * pairs
         passes = 2 if self.compressor_trains else 1
         work += read * 2.0 * passes * self.layer * self.injected
@@ -44,6 +46,17 @@ class Cost(Parameters):
             size = len(teacher)
             work += 2.0 * self.layer * self.layers * size + 2.0 * self.hidden * size**2
         return work
+
+
+def _running(batch: Batch) -> tuple[int, float]:
+    """Tokens that the decoder reads, and pairs of them of which one sees the other."""
+    places = torch.arange(1, batch.tokens.shape[1] + 1, device=batch.labels.device)
+    lengths = (places * (batch.labels != IGNORED)).amax(-1).tolist()
+    tokens, pairs = 0, 0.0
+    for first, last, shared in alike(batch):
+        tokens += shared + sum(length - shared for length in lengths[first:last])
+        pairs += (shared**2 + sum(length**2 - shared**2 for length in lengths[first:last])) / 2
+    return tokens, pairs
 
 
 def _slots(batch: Batch) -> float:

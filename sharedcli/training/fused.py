@@ -4,7 +4,8 @@ The hooks of ``model/lora.py`` add two thin products, a sum and two casts to eve
 the stock attention's backward pass is slow on a CPU. Here a role's updates are added to the weights
 once per optimiser step, a layer is a few functions with backward passes of their own that give the
 updates their gradients, and sequences are run one by one, so that what a layer makes of a chunk
-stays in the processor's cache.
+stays in the processor's cache. What several running texts begin with alike (the instruction and the
+passages of a prompt) is read once.
 
 It knows Llama's layer only (no biases, no norms of queries and keys, no window); ``fits`` tells.
 Results equal those of ``SharedLLM`` up to rounding, which tests hold in float64.
@@ -13,6 +14,7 @@ Results equal those of ``SharedLLM`` up to rounding, which tests hold in float64
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -24,7 +26,7 @@ from sharedcli.model.compressor import Compressor
 from sharedcli.model.injected import InjectedKV
 from sharedcli.model.lora import LowRank, RoleLoRA
 from sharedcli.model.sharedllm import Encoded, SharedLLM
-from sharedcli.training.batches import IGNORED, Batch
+from sharedcli.training.batches import IGNORED, Batch, alike
 from sharedcli.training.fused_layer import Frame, run_layer
 from sharedcli.training.fused_weights import Layer, Projection, Update
 from sharedcli.training.objective import TrainingStep
@@ -99,10 +101,22 @@ class FusedRoles:
             values.append(value)
         return keys, values
 
-    def read(self, tokens: Tensor, injected: InjectedKV | None, row: int) -> Tensor:
+    def read(
+        self,
+        tokens: Tensor,
+        injected: InjectedKV | None,
+        row: int,
+        shared: int = 0,
+        branches: Sequence[int] = (),
+    ) -> Tensor:
         """The decoder's states [T, E] after the last norm of one running text [T].
 
-        ``row`` is the text's row in ``injected``.
+        Args:
+            tokens: the text; or what several begin with, then how each goes on.
+            injected: slots to see.
+            row: the text's row in ``injected``.
+            shared: tokens that the texts begin with, where there are several.
+            branches: the tokens that follow in each; none of them sees another's.
         """
         if not self._upper:
             self._upper = list(self._merged(self.adapter.decoder, len(self._backbone.layers)))
@@ -115,8 +129,14 @@ class FusedRoles:
             if injected.valid is not None:
                 chosen = injected.valid[min(row, injected.valid.shape[0] - 1)].nonzero()[:, 0]
             slots = injected.slots if chosen is None else len(chosen)
-        places = torch.arange(len(tokens), device=tokens.device)
+        counted = [range(shared), *(range(shared, shared + size) for size in branches)]
+        places = torch.tensor([p for part in counted for p in part], device=tokens.device)
+        if not branches:
+            places = torch.arange(len(tokens), device=tokens.device)
         frame = self._frame(places + start, slots, self.config.sink_tokens)
+        plain = self._frame(places + start, 0, 0)
+        if branches:
+            frame, plain = (_apart(one, shared, branches) for one in (frame, plain))
         hidden = self._backbone.embed_tokens(tokens).to(self._dtype)
         for index, layer in enumerate(self._upper):
             extra = None
@@ -124,8 +144,7 @@ class FusedRoles:
                 extra = tuple(
                     _row(part[index], row, chosen) for part in (injected.keys, injected.values)
                 )
-            inner = frame if extra else self._frame(places + start, 0, 0)
-            hidden, _, _ = run_layer(layer, hidden, inner, slots=extra)
+            hidden, _, _ = run_layer(layer, hidden, frame if extra else plain, slots=extra)
         norm: Tensor = self._backbone.norm(hidden)
         return norm.to(self._dtype)
 
@@ -187,6 +206,18 @@ class FusedRoles:
         return Projection.of(torch.cat(merged), tuple(parts))
 
 
+def _apart(frame: Frame, shared: int, branches: Sequence[int]) -> Frame:
+    """``frame`` with a mask that hides from each branch the ones before it."""
+    mask = frame.mask.clone()
+    length = len(mask)
+    own = mask[:, mask.shape[1] - length :]
+    first = shared
+    for size in branches:
+        own[first : first + size, shared:first] = torch.finfo(mask.dtype).min
+        first += size
+    return replace(frame, mask=mask)
+
+
 def _row(part: Tensor, row: int, chosen: Tensor | None) -> Tensor:
     """Slots [K, S, D] of one row of [B, K, S, D]."""
     found = part[row if part.shape[0] > 1 else 0]
@@ -226,9 +257,18 @@ class FusedStep(TrainingStep):
     def logits(self, batch: Batch, injected: InjectedKV | None) -> Tensor:
         """As ``TrainingStep.logits``."""
         states: list[Tensor] = []
-        for row, (tokens, labels) in enumerate(zip(batch.tokens, batch.labels, strict=True)):
-            keep = (labels != IGNORED).nonzero()[:, 0]
-            read = tokens[: int(keep[-1]) + 1]
-            states.append(self.roles.read(read, injected, row)[keep])
+        for first, last, shared in alike(batch):
+            kept = [(labels != IGNORED).nonzero()[:, 0] for labels in batch.labels[first:last]]
+            ends = [int(places[-1]) + 1 for places in kept]
+            if not shared:
+                read = self.roles.read(batch.tokens[first, : ends[0]], injected, first)
+                states.append(read[kept[0]])
+                continue
+            rows = zip(batch.tokens[first:last], ends, strict=True)
+            parts = [batch.tokens[first, :shared], *(row[shared:end] for row, end in rows)]
+            sizes = [len(part) for part in parts]
+            read = self.roles.read(torch.cat(parts), injected, first, shared, sizes[1:])
+            for branch, places in zip(read.split(sizes)[1:], kept, strict=True):
+                states.append(branch[places - shared])
         head: Tensor = self.model.base.get_output_embeddings().weight
         return linear(torch.cat(states), head.to(self._dtype))

@@ -6,6 +6,8 @@ Notable choices:
   (evidence spans, prompts) is known before the answer's tokens are joined on.
 - A question whose answer is not quoted from its document needs the whole document in its context;
   where the context is too short for that, it is left out.
+- All prompts of a context quote the same passages: what they begin with alike is read once where
+  the trainer can (``fused``), so that many questions cost little more than one.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from sharedcli.answer.prompt import Excerpt, build_prompt
 from sharedcli.errors import UsageError
 from sharedcli.training.quoting import Quotable
 from sharedcli.training.samples import Running, Sample
+from sharedcli.training.sentences import as_sentence
 from sharedcli.training.sources import Source
 from sharedcli.training.token_files import (
     TokenFile,
@@ -50,6 +53,14 @@ class _Asked:
     def tokens(self) -> Tensor:
         """The document's tokens."""
         return self.file.slice(self.document.start, self.document.end)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A question and the token span of its evidence in the context that is read."""
+
+    question: TokenisedQuestion
+    span: tuple[int, int]
 
 
 class QuestionSampler:
@@ -78,39 +89,82 @@ class QuestionSampler:
         distractors: float = 0.0,
         verbatim: float = 0.0,
         passages: int = 1,
+        sentences: float = 0.0,
     ) -> Sample:
         """Draw a context of at most ``context`` tokens and at most ``questions`` about it.
 
-        A share ``verbatim`` of the prompts quote one to ``passages`` passages of the context.
+        In a share ``verbatim`` of draws the prompts quote one to ``passages`` passages of the
+        context; a share ``sentences`` of the answers are made sentences.
 
         Raises:
             UsageError: no document of the data fits the context.
         """
         asked = self._pick(rng, context)
         begin, end = self._window(rng, asked.document, context)
-        chosen = _answerable(asked.document, begin, end)
-        chosen = rng.sample(chosen, min(questions, len(chosen)))
         pieces = [asked.tokens[begin:end]]
         shift = -begin
-        if rng.random() < distractors:
+        quotes = any(question.start >= 0 for question in asked.document.questions)
+        if rng.random() < distractors and quotes:  # else the questions are about all of the text
             before, after = self._distractors(rng, asked, context - len(pieces[0]))
             shift += sum(map(len, before))
             pieces = [*before, *pieces, *after]
         whole = torch.cat(pieces)
-        quotable = Quotable(self._text(whole)) if verbatim else None
-        running = []
-        for question in chosen:
-            span = (shift + begin, shift + end)  # where nothing is quoted, all of it is evidence
-            place = None
-            if question.start >= 0:
-                span = (question.start + shift, question.end + shift)
-                place = len(self._text(whole[: span[0]]))
-            quoted: list[Excerpt] = []
-            if quotable is not None and rng.random() < verbatim:
-                texts = quotable.choose(rng, question.question, place, rng.randint(1, passages))
-                quoted = [Excerpt("document", text) for text in texts]
-            running.append(self._running(rng, question, span, quoted, whole))
+        found = [
+            _Found(
+                question,
+                # where nothing is quoted, all of it is evidence
+                (question.start + shift, question.end + shift)
+                if question.start >= 0
+                else (shift + begin, shift + end),
+            )
+            for question in _answerable(asked.document, begin, end)
+        ]
+        rng.shuffle(found)
+        quoted: list[Excerpt] = []
+        if rng.random() < verbatim:
+            found, texts = self._quoted(rng, found, whole, questions, rng.randint(1, passages))
+            quoted = [Excerpt("document", text) for text in texts]
+        answers = [self._answer(rng, question, whole, sentences) for question in found]
+        told = [(q, answer) for q, answer in zip(found, answers, strict=True) if answer]
+        running = [
+            self._running(question, answer, quoted, whole)
+            for question, answer in told[:questions] or [(found[0], found[0].question.answers[0])]
+        ]
         return Sample(whole, tuple(running))
+
+    def _quoted(
+        self, rng: Random, found: list[_Found], whole: Tensor, questions: int, count: int
+    ) -> tuple[list[_Found], list[str]]:
+        """The passages that a search has for the first of ``found``, and which questions to ask.
+
+        Those come first that the passages answer; of the others, which slots alone can answer, at
+        most one is asked with them.
+        """
+        text = self._text(whole)
+        places = [self._place(question, whole) for question in found]
+        spans = Quotable(text).choose(rng, found[0].question.question, places[0], count)
+        inside: list[_Found] = []
+        outside: list[_Found] = []
+        for question, place in zip(found[1:], places[1:], strict=True):
+            told = place is None or any(begin <= place < end for begin, end in spans)
+            (inside if told else outside).append(question)
+        asked = [found[0], *inside, *outside[: 1 if len(inside) + 1 < questions else 0]]
+        return asked, [text[begin:end] for begin, end in spans]
+
+    def _place(self, found: _Found, whole: Tensor) -> int | None:
+        """Character of ``whole`` at which the answer begins; None where it is not quoted."""
+        if found.question.start < 0:
+            return None
+        return len(self._text(whole[: found.span[0]]))
+
+    def _answer(self, rng: Random, found: _Found, whole: Tensor, sentences: float) -> str | None:
+        """One of the answers, or by a chance of ``sentences`` one made of it; None if none can."""
+        question = found.question
+        answer = rng.choice([text.strip() for text in question.answers if text.strip()])
+        if question.start < 0 or rng.random() >= sentences:
+            return answer
+        begin, end = (len(self._text(whole[:edge])) for edge in found.span)
+        return as_sentence(question.question, answer, self._text(whole), begin, end)
 
     def _pick(self, rng: Random, context: int) -> _Asked:
         asked, bounds = self._table(context)
@@ -168,23 +222,17 @@ class QuestionSampler:
         return str(self._tokenizer.decode(tokens.tolist(), clean_up_tokenization_spaces=False))
 
     def _running(
-        self,
-        rng: Random,
-        question: TokenisedQuestion,
-        span: tuple[int, int],
-        quoted: Sequence[Excerpt],
-        context: Tensor,
+        self, found: _Found, answer: str, quoted: Sequence[Excerpt], context: Tensor
     ) -> Running:
-        asked = _spelt(question)
+        asked = _spelt(found.question)
         prompt = build_prompt(self._tokenizer, asked, quoted, PROMPT_TOKENS).tokens
-        answers = [answer.strip() for answer in question.answers if answer.strip()]
-        ids = tokenise(self._lead(prompt) + rng.choice(answers), self._tokenizer)["input_ids"]
+        ids = tokenise(self._lead(prompt) + answer, self._tokenizer)["input_ids"]
         ids = [*ids[:ANSWER_TOKENS], *self._stop]
         verbatim = self._verbatim(asked, context)
         return Running(
             tokens=torch.tensor([*prompt, *ids]),
             first_target=len(prompt),
-            evidence=span,
+            evidence=found.span,
             verbatim=torch.cat((verbatim, torch.tensor(ids))),
         )
 

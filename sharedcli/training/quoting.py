@@ -28,12 +28,13 @@ class Quotable:
 
     def __init__(self, text: str) -> None:
         self._spans = split_text(text, PASSAGE_WORDS)
-        self._texts = [text[start:end] for start, end in self._spans]
-        self._terms = [set(query_terms(passage)) for passage in self._texts]
+        self._terms = [set(query_terms(text[start:end])) for start, end in self._spans]
         self._holding = Counter(term for terms in self._terms for term in terms)
 
-    def choose(self, rng: Random, question: str, place: int | None, count: int) -> list[str]:
-        """The best ``count`` passages for ``question``, best first.
+    def choose(
+        self, rng: Random, question: str, place: int | None, count: int
+    ) -> list[tuple[int, int]]:
+        """Character spans of the best ``count`` passages for ``question``, best first.
 
         Args:
             rng: decides whether a missed passage is found after all.
@@ -47,12 +48,12 @@ class Quotable:
         right = None if place is None else self._at(place)
         if right is not None and right not in chosen and rng.random() < FOUND:
             chosen[-1] = right
-        return [self._texts[i] for i in chosen]
+        return [self._spans[i] for i in chosen]
 
     def _score(self, wanted: Sequence[str], passage: int) -> float:
         """Summed rarity of the question's words that the passage holds."""
         held = self._terms[passage]
-        total = len(self._texts)
+        total = len(self._spans)
         return sum(math.log(1 + total / self._holding[term]) for term in wanted if term in held)
 
     def _at(self, place: int) -> int | None:

@@ -102,6 +102,7 @@ class Fields:
     questions: str = "qa"
     question: str = "question"
     answers: str = "answers"
+    start: str = "start"
     choices: str = "choices"
 
 
@@ -175,6 +176,8 @@ class Draw:
         distractors: share of samples that have chunks of other documents in their context.
         verbatim: share of questions whose prompt also quotes passages, as a search finds them.
         passages: at most so many of them.
+        sentences: share of quoted answers that are made sentences (``training.sentences``);
+            questions whose answers cannot be are left out.
     """
 
     level: float = 1.0
@@ -188,12 +191,13 @@ class Draw:
     distractors: float = 0.2
     verbatim: float = 0.0
     passages: int = 1
+    sentences: float = 0.0
 
     def __post_init__(self) -> None:
         weights = (self.level, self.right, self.path, self.partition, self.evidence)
         _need(min(weights) >= 0 < max(weights), "draw", list(weights), "weights, one above 0")
         _need(0 <= self.split_jitter < 0.5, "draw.split_jitter", self.split_jitter, "0 to 0.5")
-        for name in ("drop_chunks", "no_context", "distractors", "verbatim"):
+        for name in ("drop_chunks", "no_context", "distractors", "verbatim", "sentences"):
             share = getattr(self, name)
             _need(0 <= share <= 1, f"draw.{name}", share, "a share from 0 to 1")
         _need(self.passages >= 1, "draw.passages", self.passages, "1 or more")

@@ -1,8 +1,8 @@
 """Training documents as they are read: text, and questions about it where there are any.
 
 JSON Lines of two kinds are known: long text, ``{"source", "text"}``, and passages with questions,
-``{"source", "context", "qa": [{"question", "answers", "choices"?}]}``. A line that is neither is
-refused with its number: half-read data would train a model that nobody asked for.
+``{"source", "context", "qa": [{"question", "answers", "start"?, "choices"?}]}``. A line that is
+neither is refused with its number: half-read data would train a model that nobody asked for.
 """
 
 from __future__ import annotations
@@ -97,10 +97,24 @@ def _question(value: Any, text: str, place: str, fields: Fields) -> Question:
         raise UnreadableError(
             f"{place}: the question {question[:60]!r} has no answer; correct or delete it"
         )
-    first = next(answer for answer in answers if answer.strip())
-    start = text.find(first.strip())
-    end = start + len(first.strip()) if start >= 0 else -1
+    first = next(answer for answer in answers if answer.strip()).strip()
+    start = _place(first, text, value.get(fields.start), place)
+    end = start + len(first) if start >= 0 else -1
     return Question(question, answers, choices, start, end)
+
+
+def _place(answer: str, text: str, near: Any, place: str) -> int:
+    """Where ``answer`` stands in ``text``: the place nearest to ``near``, else the first one."""
+    if near is None:
+        return text.find(answer)
+    if not isinstance(near, int) or isinstance(near, bool):
+        raise UnreadableError(
+            f"{place}: an answer's place is {near!r}; give the number of its first character"
+        )
+    near = max(0, near)
+    # what was made safe in the text may have moved it
+    around = (text.rfind(answer, 0, near + len(answer)), text.find(answer, near))
+    return min((at for at in around if at >= 0), key=lambda at: abs(at - near), default=-1)
 
 
 def _string(value: Any, key: str, place: str) -> str:

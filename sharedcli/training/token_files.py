@@ -25,7 +25,7 @@ from torch import Tensor
 
 from sharedcli.training.records import Question, Record
 
-VERSION = 1
+VERSION = 2
 _BATCH = 64
 
 

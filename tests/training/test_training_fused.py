@@ -12,8 +12,9 @@ import torch
 from sharedcli.model.adapter import Adapter, AdapterConfig
 from sharedcli.model.compressor import Compressor
 from sharedcli.model.sharedllm import SharedLLM
+from sharedcli.training import fused as fused_module
 from sharedcli.training import fused_layer
-from sharedcli.training.batches import Batch, make_batch
+from sharedcli.training.batches import Batch, alike, make_batch
 from sharedcli.training.cuts import fixed_cut
 from sharedcli.training.fused import FusedStep, fits
 from sharedcli.training.fused_weights import product
@@ -70,8 +71,18 @@ def _along(seed: int) -> Sample:
     return Sample(whole[:48], texts)
 
 
+def _alike(seed: int) -> Sample:
+    """Texts that begin alike for 20 tokens, but for the last one's 17."""
+    rng = Random(seed)
+    front = _ids(rng, 20)
+    ends = [torch.cat((front, _ids(rng, size))) for size in (6, 9, 4)]
+    ends.append(torch.cat((front[:17], _ids(rng, 8))))
+    return Sample(_ids(rng, 40), tuple(Running(text, 22) for text in ends))
+
+
 def _batch(kind: str) -> Batch:
     samples = {
+        "alike": [_alike(0), _alike(1), _asked(1, 33, 7)],
         "asked": [_asked(0, 40, 9, 6, 12), _asked(1, 33, 7)],
         "along": [_along(0), _along(1)],
         "short": [_asked(2, 11, 5)],
@@ -81,7 +92,7 @@ def _batch(kind: str) -> Batch:
 
 
 @pytest.mark.parametrize("block", [4, 256])
-@pytest.mark.parametrize("kind", ["asked", "along", "short"])
+@pytest.mark.parametrize("kind", ["asked", "along", "short", "alike"])
 def test_losses_and_gradients_are_the_hooked_ones(
     kind: str, block: int, steps: tuple[TrainingStep, FusedStep], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -103,6 +114,30 @@ def test_losses_and_gradients_are_the_hooked_ones(
     assert sum(bool(grad.any()) for grad in found[0][1]) > 60
     for fused, hooked in zip(found[1][1], found[0][1], strict=True):
         torch.testing.assert_close(fused, hooked, **NEAR)
+
+
+def test_what_texts_begin_with_alike_is_found_within_a_context() -> None:
+    samples = [_alike(0), _alike(1), _asked(1, 33, 7)]
+    assert alike(make_batch(samples, ())) == [(0, 4, 17), (4, 8, 17), (8, 9, 0)]
+    same = Running(_ids(Random(3), 30), 24)
+    apart = [Sample(torch.arange(9), (same,)), Sample(torch.arange(9), (same, same))]
+    assert alike(make_batch(apart, ())) == [(0, 1, 0), (1, 3, 23)]
+
+
+def test_what_texts_begin_with_alike_is_read_once(
+    steps: tuple[TrainingStep, FusedStep], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    run = fused_module.run_layer
+
+    def count(layer: Any, hidden: torch.Tensor, *rest: Any, **more: Any) -> Any:
+        read.append(len(hidden))
+        return run(layer, hidden, *rest, **more)
+
+    monkeypatch.setattr(fused_module, "run_layer", count)
+    with torch.no_grad():
+        steps[1].logits(make_batch([_alike(0)], ()), None)
+    assert set(read) == {17 + 3 + 5 + 3 + 8 + 3 + 3 + 7}
 
 
 def test_without_slots_it_is_the_decoder_alone(steps: tuple[TrainingStep, FusedStep]) -> None:

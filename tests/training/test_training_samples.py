@@ -250,7 +250,7 @@ def test_batches_are_functions_of_their_place(
     places = [Place(step, rank=rank, world=2) for step in range(6) for rank in range(2)]
     batches = [one.batch(place, 0.0) for place in places]
     assert all(_same(b, other.batch(p, 0.0)) for p, b in zip(places, batches, strict=True))
-    assert len({str(b.tokens) for b in batches}) == len(batches)
+    assert len({str((b.tokens, b.contexts)) for b in batches}) == len(batches)
 
 
 def test_a_pool_comes_again_in_another_order(
