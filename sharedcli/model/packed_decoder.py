@@ -24,6 +24,7 @@ from sharedcli.model.first_attention import behind_slots
 from sharedcli.model.injected import InjectedKV
 from sharedcli.model.merged_layers import Layer, MergedLayers, scaled_norm
 from sharedcli.model.static_cache import StaticCache, round_up
+from sharedcli.model.threads import threads_for
 from sharedcli.model.weight_formats import Matrix, WeightFormat, activation_dtype, pack
 
 if TYPE_CHECKING:
@@ -87,14 +88,17 @@ class PackedDecoder:
     def packed(self) -> tuple[list[Layer], Matrix]:
         """The layers and the output head in the packed format, made at the first call."""
         if self._packed is None:
-            layers = [
-                self.merged.layer(index, self.kind, self.work) for index in range(self.layers)
-            ]
+            with threads_for(self.layers, self._base.device) as pool:
+                layers = list(pool.map(self._pack_layer, range(self.layers)))
             head = self._base.lm_head
             # Four bits cost the output head more than all layers together.
             kind: WeightFormat = "int8" if self.kind == "int4" else self.kind
             self._packed = layers, pack(kind, head.weight, head.bias)
         return self._packed
+
+    @torch.inference_mode()  # of a thread, not of a process
+    def _pack_layer(self, index: int) -> Layer:
+        return self.merged.layer(index, self.kind, self.work)
 
     def embed(self, tokens: Tensor) -> Tensor:
         """States [R, E] of ``tokens`` [R] before the first layer."""

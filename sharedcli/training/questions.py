@@ -57,10 +57,15 @@ class _Asked:
 
 @dataclass(frozen=True)
 class _Found:
-    """A question and the token span of its evidence in the context that is read."""
+    """A question in the context that is read.
+
+    ``span`` are the tokens of its evidence, ``place`` the characters of its answer; None if that is
+    not quoted: then all of the document is evidence.
+    """
 
     question: TokenisedQuestion
     span: tuple[int, int]
+    place: tuple[int, int] | None
 
 
 class QuestionSampler:
@@ -101,30 +106,20 @@ class QuestionSampler:
         """
         asked = self._pick(rng, context)
         begin, end = self._window(rng, asked.document, context)
-        pieces = [asked.tokens[begin:end]]
-        shift = -begin
-        quotes = any(question.start >= 0 for question in asked.document.questions)
-        if rng.random() < distractors and quotes:  # else the questions are about all of the text
-            before, after = self._distractors(rng, asked, context - len(pieces[0]))
-            shift += sum(map(len, before))
-            pieces = [*before, *pieces, *after]
-        whole = torch.cat(pieces)
+        before, own, after = self._around(rng, asked, (begin, end), context, distractors)
+        whole = torch.cat((*before, own, *after))
+        text = self._text(whole)
+        first = sum(map(len, before))
         found = [
-            _Found(
-                question,
-                # where nothing is quoted, all of it is evidence
-                (question.start + shift, question.end + shift)
-                if question.start >= 0
-                else (shift + begin, shift + end),
-            )
+            self._find(question, whole, first - begin, (first, first + len(own)))
             for question in _answerable(asked.document, begin, end)
         ]
         rng.shuffle(found)
         quoted: list[Excerpt] = []
         if rng.random() < verbatim:
-            found, texts = self._quoted(rng, found, whole, questions, rng.randint(1, passages))
-            quoted = [Excerpt("document", text) for text in texts]
-        answers = [self._answer(rng, question, whole, sentences) for question in found]
+            found, texts = _quoted(rng, found, text, questions, rng.randint(1, passages))
+            quoted = [Excerpt("document", passage) for passage in texts]
+        answers = [_answer(rng, question, text, sentences) for question in found]
         told = [(q, answer) for q, answer in zip(found, answers, strict=True) if answer]
         running = [
             self._running(question, answer, quoted, whole)
@@ -132,39 +127,15 @@ class QuestionSampler:
         ]
         return Sample(whole, tuple(running))
 
-    def _quoted(
-        self, rng: Random, found: list[_Found], whole: Tensor, questions: int, count: int
-    ) -> tuple[list[_Found], list[str]]:
-        """The passages that a search has for the first of ``found``, and which questions to ask.
-
-        Those come first that the passages answer; of the others, which slots alone can answer, at
-        most one is asked with them.
-        """
-        text = self._text(whole)
-        places = [self._place(question, whole) for question in found]
-        spans = Quotable(text).choose(rng, found[0].question.question, places[0], count)
-        inside: list[_Found] = []
-        outside: list[_Found] = []
-        for question, place in zip(found[1:], places[1:], strict=True):
-            told = place is None or any(begin <= place < end for begin, end in spans)
-            (inside if told else outside).append(question)
-        asked = [found[0], *inside, *outside[: 1 if len(inside) + 1 < questions else 0]]
-        return asked, [text[begin:end] for begin, end in spans]
-
-    def _place(self, found: _Found, whole: Tensor) -> int | None:
-        """Character of ``whole`` at which the answer begins; None where it is not quoted."""
-        if found.question.start < 0:
-            return None
-        return len(self._text(whole[: found.span[0]]))
-
-    def _answer(self, rng: Random, found: _Found, whole: Tensor, sentences: float) -> str | None:
-        """One of the answers, or by a chance of ``sentences`` one made of it; None if none can."""
-        question = found.question
-        answer = rng.choice([text.strip() for text in question.answers if text.strip()])
-        if question.start < 0 or rng.random() >= sentences:
-            return answer
-        begin, end = (len(self._text(whole[:edge])) for edge in found.span)
-        return as_sentence(question.question, answer, self._text(whole), begin, end)
+    def _find(
+        self, question: TokenisedQuestion, whole: Tensor, shift: int, every: tuple[int, int]
+    ) -> _Found:
+        """Where the answer is in the context; ``every`` is the document's part of it."""
+        if question.start < 0:
+            return _Found(question, every, None)
+        span = (question.start + shift, question.end + shift)
+        begin, end = (len(self._text(whole[:edge])) for edge in span)
+        return _Found(question, span, (begin, end))
 
     def _pick(self, rng: Random, context: int) -> _Asked:
         asked, bounds = self._table(context)
@@ -200,6 +171,20 @@ class QuestionSampler:
         first = max(0, anchor.end - context)
         begin = rng.randint(first, min(anchor.start, document.tokens - context))
         return begin, begin + context
+
+    def _around(
+        self, rng: Random, asked: _Asked, part: tuple[int, int], context: int, distractors: float
+    ) -> tuple[list[Tensor], Tensor, list[Tensor]]:
+        """A part of the document, and by a chance of ``distractors`` others before and after.
+
+        Questions about all of a text have nothing around it: they would be about that as well.
+        """
+        own = asked.tokens[slice(*part)]
+        quotes = any(question.start >= 0 for question in asked.document.questions)
+        if not quotes or rng.random() >= distractors:
+            return [], own, []
+        before, after = self._distractors(rng, asked, context - len(own))
+        return before, own, after
 
     def _distractors(
         self, rng: Random, asked: _Asked, room: int
@@ -253,6 +238,35 @@ class QuestionSampler:
                 return torch.cat((torch.tensor(front), context, torch.tensor(back)))
         # the tokenizer merges the mark with its neighbours: put the context in front
         return torch.cat((context, torch.tensor(framed)))
+
+
+def _quoted(
+    rng: Random, found: list[_Found], text: str, questions: int, count: int
+) -> tuple[list[_Found], list[str]]:
+    """The passages that a search has for the first of ``found``, and which questions to ask.
+
+    Those come first that the passages answer; of the others, which slots alone can answer, at most
+    one is asked with them.
+    """
+    anchor, *others = found
+    place = anchor.place and anchor.place[0]
+    spans = Quotable(text).choose(rng, anchor.question.question, place, count)
+    inside: list[_Found] = []
+    outside: list[_Found] = []
+    for other in others:
+        told = other.place is None or any(a <= other.place[0] < b for a, b in spans)
+        (inside if told else outside).append(other)
+    asked = [anchor, *inside, *outside[: int(len(inside) + 1 < questions)]]
+    return asked, [text[begin:end] for begin, end in spans]
+
+
+def _answer(rng: Random, found: _Found, text: str, sentences: float) -> str | None:
+    """One of the answers, or by a chance of ``sentences`` one made of it; None if none can be."""
+    question = found.question
+    answer = rng.choice([text.strip() for text in question.answers if text.strip()])
+    if found.place is None or rng.random() >= sentences:
+        return answer
+    return as_sentence(question.question, answer, text, *found.place)
 
 
 def _answerable(document: TokenisedDocument, begin: int, end: int) -> list[TokenisedQuestion]:

@@ -30,6 +30,8 @@ ASKED = {"source": "a", "context": "The sky is blue.", "qa": []}
         ({**ASKED, "qa": [{"answers": ["x"]}]}, "has no 'question'"),
         ({**ASKED, "qa": [{"question": "Why?", "answers": [" "]}]}, "'Why?' has no answer"),
         ({**ASKED, "qa": [{"question": "Why?", "answers": [3]}]}, "must be a string, not int"),
+        ({**ASKED, "qa": [{"question": "Why?", "answers": ["b"], "start": "4"}]}, "place is '4'"),
+        ({**ASKED, "qa": [{"question": "Why?", "answers": ["b"], "start": True}]}, "place is True"),
         ("[" * 100_000, "line 2 is not JSON"),
     ],
 )
@@ -63,6 +65,18 @@ def test_both_formats_are_read_and_answers_are_found(write_lines: Callable[..., 
         ("calm",),
         ("calm", "wild"),
     )
+
+
+@pytest.mark.parametrize(
+    ("near", "found"), [(None, 4), (-3, 4), (4, 4), (9, 4), (15, 21), (21, 21), (90, 21)]
+)
+def test_of_several_places_of_an_answer_the_named_one_counts(
+    near: int | None, found: int, write_lines: Callable[..., Path]
+) -> None:
+    question = {"question": "Which?", "answers": ["red", "blue"], "start": near}
+    row = {"source": "s", "context": "the red or still the red one", "qa": [question]}
+    (record,) = read_records(write_lines("x.jsonl", [row]), Fields())
+    assert (record.questions[0].start, record.questions[0].end) == (found, found + 3)
 
 
 def test_fields_can_have_other_names(write_lines: Callable[..., Path]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -14,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sharedcli.errors import UsageError
-from sharedcli.training.batches import IGNORED, make_batch
+from sharedcli.training.batches import IGNORED, alike, make_batch
 from sharedcli.training.cuts import draw_cuts, fixed_cut, level_geometry
 from sharedcli.training.feed import Feed, Place, Prefetch
 from sharedcli.training.questions import QuestionSampler
-from sharedcli.training.recipe import Draw, Objective, Phase, Stage
+from sharedcli.training.recipe import DataRule, Draw, Objective, Phase, Stage
 from sharedcli.training.samples import Running, Sample, TextSampler
 from sharedcli.training.sources import Source, open_sources
 from sharedcli.tree.frontier import is_partition
@@ -146,6 +147,98 @@ def test_prompts_quote_several_passages_of_the_context_the_right_one_mostly_amon
     total = sum(counts.values())
     assert len(counts) > 1 and total > 10
     assert 0.7 * total < right
+
+
+def _answer_of(tokenizer: Any, running: Running) -> str:
+    return str(tokenizer.decode(running.tokens[running.first_target : -1])).strip()
+
+
+def test_answers_can_be_the_sentences_that_hold_them(
+    sources: list[Source], tiny_base: Callable[..., Any]
+) -> None:
+    tokenizer = tiny_base().tokenizer
+    sampler = QuestionSampler(sources[1:], tokenizer)
+    kinds: Counter[str] = Counter()
+    for seed in range(20):
+        sample = sampler.draw(Random(seed), 400, 2, sentences=1.0)
+        text = tokenizer.decode(sample.context)
+        for running in sample.running:
+            answer = _answer_of(tokenizer, running)
+            if answer == "neither":  # stands nowhere: such answers stay what they are
+                kinds["whole"] += 1
+                continue
+            assert re.fullmatch(r"The word of day \d+ is \w+ \d+ \w+\.", answer)
+            assert answer in text
+            kinds["sentence"] += 1
+    assert min(kinds["whole"], kinds["sentence"]) > 5
+
+
+def test_a_question_is_left_out_whose_answer_can_be_no_sentence(
+    write_lines: Callable[..., Path], tiny_base: Callable[..., Any], tmp_path: Path
+) -> None:
+    asked = [("Which day is meant?", "four"), ("What is the tide?", "low"), ("Where?", "nine")]
+    qa = [{"question": question, "answers": [answer]} for question, answer in asked]
+    path = write_lines("row.jsonl", [{"source": "s", "context": "four low\nnine", "qa": qa}])
+    tokenizer = tiny_base().tokenizer
+    sources = open_sources(
+        [path], rules=[], holdout=[], tokenizer=tokenizer, tokenizer_digest="d", cache=tmp_path
+    )
+    sampler = QuestionSampler(sources, tokenizer)
+    for seed in range(5):
+        sample = sampler.draw(Random(seed), 60, 3, sentences=1.0)
+        assert [_answer_of(tokenizer, r) for r in sample.running] == ["The tide is low."]
+
+
+def test_prompts_of_a_context_quote_the_same_passages_and_mostly_ask_what_these_answer(
+    write_lines: Callable[..., Path], tiny_base: Callable[..., Any], tmp_path: Path
+) -> None:
+    facts = [f"The ship number {i} has {i + 31} books." for i in range(40)]
+    qa = [
+        {"question": f"How many books has the ship number {i}?", "answers": [fact]}
+        for i, fact in enumerate(facts)
+    ]
+    filler = " What a day." * 12
+    context = "\n\n".join(fact + filler for fact in facts)
+    path = write_lines("ships.jsonl", [{"source": "s", "context": context, "qa": qa}])
+    tokenizer = tiny_base().tokenizer
+    sources = open_sources(
+        [path], rules=[], holdout=[], tokenizer=tokenizer, tokenizer_digest="d", cache=tmp_path
+    )
+    sampler = QuestionSampler(sources, tokenizer)
+    for seed in range(10):
+        sample = sampler.draw(Random(seed), 100_000, 8, verbatim=1.0)
+        fronts = [
+            tokenizer.decode(r.tokens[: r.first_target]).partition("Answer this question with")[0]
+            for r in sample.running
+        ]
+        assert len(set(fronts)) == 1
+        missed = [_answer_of(tokenizer, r) not in fronts[0] for r in sample.running]
+        assert sum(missed[1:]) <= 1  # the first may be one that the search misses
+        (run,) = alike(make_batch([sample], ()))
+        assert run[:2] == (0, len(missed)) and run[2] > 0
+
+
+def test_a_question_about_all_of_a_text_has_nothing_around_it(
+    write_lines: Callable[..., Path], tiny_base: Callable[..., Any], tmp_path: Path
+) -> None:
+    rows = [
+        {"source": f"s{i}", "context": f"The tide {i}.", "qa": [{"question": q, "answers": [a]}]}
+        for i, (q, a) in enumerate([("About what?", "Water."), ("Which number?", "1")])
+    ]
+    tokenizer = tiny_base().tokenizer
+    sources = open_sources(
+        [write_lines("two.jsonl", rows)],
+        rules=[DataRule(holdout_every=0)],
+        holdout=[],
+        tokenizer=tokenizer,
+        tokenizer_digest="d",
+        cache=tmp_path,
+    )
+    sampler = QuestionSampler(sources, tokenizer)
+    drawn = [sampler.draw(Random(seed), 60, 1, distractors=1.0) for seed in range(10)]
+    contexts = {tokenizer.decode(sample.context).strip() for sample in drawn}
+    assert "The tide 0." in contexts
+    assert any("The tide 0." in text and "The tide 1." in text for text in contexts)
 
 
 def test_long_documents_are_read_around_an_answer(
