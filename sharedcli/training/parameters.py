@@ -8,7 +8,8 @@ import torch
 
 from sharedcli.errors import UsageError
 from sharedcli.model.adapter import Adapter
-from sharedcli.training.recipe import Optimiser, Trainable
+from sharedcli.training.adapter_plan import Trainable
+from sharedcli.training.recipe import Optimiser
 
 
 def part_of(name: str) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from sharedcli.training.recipe import Fields
+from sharedcli.training.data_rules import Fields
 from sharedcli.training.records import read_records
 
 _OWNERS = (

@@ -10,125 +10,16 @@ It knows nothing of files (see ``recipe_files``), of torch, or of the machine it
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Literal
 
 from sharedcli.errors import UsageError
-from sharedcli.tree.geometry import Levels, SlotChoice, TreeGeometry
+from sharedcli.training.adapter_plan import AdapterPlan, Trainable
+from sharedcli.training.data_rules import DataRule
+from sharedcli.training.requirement import need
 
 MOST_TOKENS = 8192
 """Longest training sequence, context and running text together (method paper, appendix A)."""
-
-
-def _need(fits: bool, name: str, value: object, expected: str) -> None:
-    if not fits:
-        raise UsageError(f"recipe: {name} = {value} does not fit; it must be {expected}")
-
-
-@dataclass(frozen=True)
-class GeometryPlan:
-    """The tree that the adapter is made for; see ``tree.geometry.TreeGeometry``."""
-
-    chunk_tokens: int = 1024
-    depth: int = 3
-    slots_per_node: int = 32
-    levels: Levels = "nested"
-    slot_choice: SlotChoice = "last"
-    lead_tokens: int = 0
-    stored_depth: int = 0
-
-    def build(self) -> TreeGeometry:
-        """The geometry itself, checked."""
-        return TreeGeometry(**asdict(self))
-
-
-@dataclass(frozen=True)
-class AdapterPlan:
-    """What is added to the base; see ``model.adapter.AdapterConfig``.
-
-    Attributes:
-        injected_layers: M; a number below 1 is a share of the base's layers.
-        full_layers: full fine-tuning of the lowest M layers' projections in both roles, stored as
-            differences (as large as those layers); ranks then hold for the layers above.
-    """
-
-    form: Literal["joint", "cross"] = "joint"
-    injected_layers: float = 0.4
-    key_position_mode: Literal[
-        "chunk_only", "local_plus_chunk", "local_only", "slot_order", "document"
-    ] = "chunk_only"
-    compressor_rank: int = 16
-    decoder_rank: int = 16
-    lora_alpha: float = 32.0
-    full_layers: bool = False
-    slot_bias: bool = False
-    sink_tokens: int = 1
-    summary_layer: int = 1
-    geometry: GeometryPlan = field(default_factory=GeometryPlan)
-
-    def __post_init__(self) -> None:
-        _need(self.injected_layers > 0, "adapter.injected_layers", self.injected_layers, "above 0")
-        whole = self.injected_layers < 1 or float(self.injected_layers).is_integer()
-        _need(whole, "adapter.injected_layers", self.injected_layers, "whole, or a share below 1")
-        for name in ("compressor_rank", "decoder_rank"):
-            _need(getattr(self, name) >= 0, f"adapter.{name}", getattr(self, name), "0 or more")
-
-    def layers_of(self, base_layers: int) -> int:
-        """M for a base of ``base_layers``."""
-        if self.injected_layers < 1:
-            return max(1, round(self.injected_layers * base_layers))
-        return int(self.injected_layers)
-
-
-@dataclass(frozen=True)
-class Trainable:
-    """What trains: the compressor's LoRA, the decoder's LoRA, the injection's own parameters.
-
-    The injection's are the cross-attentions (form "cross"), slot biases and pooling queries.
-    """
-
-    compressor: bool = True
-    decoder: bool = True
-    injection: bool = True
-
-
-@dataclass(frozen=True)
-class Fields:
-    """Names of the keys in JSON Lines."""
-
-    source: str = "source"
-    text: str = "text"
-    context: str = "context"
-    questions: str = "qa"
-    question: str = "question"
-    answers: str = "answers"
-    start: str = "start"
-    choices: str = "choices"
-
-
-@dataclass(frozen=True)
-class DataRule:
-    """How the data files are treated whose name ``match`` fits; the first rule that fits counts.
-
-    Attributes:
-        match: shell pattern on the file's name ("keps*"), or on a folder's.
-        weight: draws relative to what the file's size alone would give; 0 leaves it out.
-        join: join the passages of one source to a long document.
-        deduplicate: drop paragraphs that stand in several documents (template text).
-        holdout_every: every so many documents one is kept for measuring; 0 keeps none.
-        fields: names of the keys in JSON Lines.
-    """
-
-    match: str = "*"
-    weight: float = 1.0
-    join: bool = False
-    deduplicate: bool = True
-    holdout_every: int = 10
-    fields: Fields = field(default_factory=Fields)
-
-    def __post_init__(self) -> None:
-        _need(self.weight >= 0, "data.weight", self.weight, "0 or more")
-        _need(self.holdout_every >= 0, "data.holdout_every", self.holdout_every, "0 or more")
 
 
 @dataclass(frozen=True)
@@ -147,11 +38,11 @@ class Phase:
     ratios: tuple[float, ...] = (1, 2, 4, 8, 16)
 
     def __post_init__(self) -> None:
-        _need(0 < self.until <= 1, "curriculum.until", self.until, "above 0 and at most 1")
+        need(0 < self.until <= 1, "curriculum.until", self.until, "above 0 and at most 1")
         for name in ("context_tokens", "running_tokens", "ratios"):
             values = getattr(self, name)
-            _need(bool(values), f"curriculum.{name}", list(values), "a list with a value")
-            _need(min(values) >= 1, f"curriculum.{name}", list(values), "1 or more each")
+            need(bool(values), f"curriculum.{name}", list(values), "a list with a value")
+            need(min(values) >= 1, f"curriculum.{name}", list(values), "1 or more each")
         most = max(self.context_tokens) + max(self.running_tokens)
         if most > MOST_TOKENS:
             raise UsageError(
@@ -195,12 +86,12 @@ class Draw:
 
     def __post_init__(self) -> None:
         weights = (self.level, self.right, self.path, self.partition, self.evidence)
-        _need(min(weights) >= 0 < max(weights), "draw", list(weights), "weights, one above 0")
-        _need(0 <= self.split_jitter < 0.5, "draw.split_jitter", self.split_jitter, "0 to 0.5")
+        need(min(weights) >= 0 < max(weights), "draw", list(weights), "weights, one above 0")
+        need(0 <= self.split_jitter < 0.5, "draw.split_jitter", self.split_jitter, "0 to 0.5")
         for name in ("drop_chunks", "no_context", "distractors", "verbatim", "sentences"):
             share = getattr(self, name)
-            _need(0 <= share <= 1, f"draw.{name}", share, "a share from 0 to 1")
-        _need(self.passages >= 1, "draw.passages", self.passages, "1 or more")
+            need(0 <= share <= 1, f"draw.{name}", share, "a share from 0 to 1")
+        need(self.passages >= 1, "draw.passages", self.passages, "1 or more")
 
 
 @dataclass(frozen=True)
@@ -219,9 +110,9 @@ class Objective:
 
     def __post_init__(self) -> None:
         weights = (self.next_token, self.distillation)
-        _need(min(weights) >= 0 < max(weights), "objective", list(weights), "weights, one above 0")
-        _need(self.temperature > 0, "objective.temperature", self.temperature, "above 0")
-        _need(self.top_k >= 0, "objective.top_k", self.top_k, "0 or more")
+        need(min(weights) >= 0 < max(weights), "objective", list(weights), "weights, one above 0")
+        need(self.temperature > 0, "objective.temperature", self.temperature, "above 0")
+        need(self.top_k >= 0, "objective.top_k", self.top_k, "0 or more")
 
 
 @dataclass(frozen=True)
@@ -244,12 +135,12 @@ class Optimiser:
     floor: float = 0.1
 
     def __post_init__(self) -> None:
-        _need(self.learning_rate > 0, "optimiser.learning_rate", self.learning_rate, "above 0")
-        _need(len(self.betas) == 2, "optimiser.betas", list(self.betas), "two numbers")
+        need(self.learning_rate > 0, "optimiser.learning_rate", self.learning_rate, "above 0")
+        need(len(self.betas) == 2, "optimiser.betas", list(self.betas), "two numbers")
         fits = all(0 <= beta < 1 for beta in self.betas)
-        _need(fits, "optimiser.betas", list(self.betas), "from 0 to below 1")
-        _need(0 <= self.warmup <= 1, "optimiser.warmup", self.warmup, "a share from 0 to 1")
-        _need(0 <= self.floor <= 1, "optimiser.floor", self.floor, "a share from 0 to 1")
+        need(fits, "optimiser.betas", list(self.betas), "from 0 to below 1")
+        need(0 <= self.warmup <= 1, "optimiser.warmup", self.warmup, "a share from 0 to 1")
+        need(0 <= self.floor <= 1, "optimiser.floor", self.floor, "a share from 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -285,12 +176,12 @@ class Stage:
     optimiser: Optimiser = field(default_factory=Optimiser)
 
     def __post_init__(self) -> None:
-        _need(0 <= self.questions <= 1, "stages.questions", self.questions, "a share from 0 to 1")
-        _need(self.share > 0, "stages.share", self.share, "above 0")
-        _need(self.pool >= 0, "stages.pool", self.pool, "0 or more")
+        need(0 <= self.questions <= 1, "stages.questions", self.questions, "a share from 0 to 1")
+        need(self.share > 0, "stages.share", self.share, "above 0")
+        need(self.pool >= 0, "stages.pool", self.pool, "0 or more")
         for name in ("batch", "accumulate", "questions_per_context"):
-            _need(getattr(self, name) >= 1, f"stages.{name}", getattr(self, name), "1 or more")
-        _need(self.along >= 0, "stages.along", self.along, "0 or more")
+            need(getattr(self, name) >= 1, f"stages.{name}", getattr(self, name), "1 or more")
+        need(self.along >= 0, "stages.along", self.along, "0 or more")
         if self.along and (self.draw.drop_chunks or self.draw.distractors) and self.questions < 1:
             raise UsageError(
                 "recipe: stages.along counts on whole contexts of one text; set draw.drop_chunks "
@@ -325,9 +216,9 @@ class Evaluation:
     every_minutes: float = 10.0
 
     def __post_init__(self) -> None:
-        _need(self.samples >= 0, "evaluation.samples", self.samples, "0 or more")
+        need(self.samples >= 0, "evaluation.samples", self.samples, "0 or more")
         most = self.context_tokens + self.running_tokens
-        _need(most <= MOST_TOKENS, "evaluation lengths", most, f"{MOST_TOKENS} or fewer together")
+        need(most <= MOST_TOKENS, "evaluation lengths", most, f"{MOST_TOKENS} or fewer together")
 
 
 @dataclass(frozen=True)
@@ -362,10 +253,10 @@ class Recipe:
     evaluation: Evaluation = field(default_factory=Evaluation)
 
     def __post_init__(self) -> None:
-        _need(bool(self.stages), "stages", "none", "at least one [[stages]] table")
-        _need(self.steps >= 0, "steps", self.steps, "0 or more")
-        _need(self.minutes >= 0, "minutes", self.minutes, "0 or more")
-        _need(self.bad_steps >= 1, "bad_steps", self.bad_steps, "1 or more")
+        need(bool(self.stages), "stages", "none", "at least one [[stages]] table")
+        need(self.steps >= 0, "steps", self.steps, "0 or more")
+        need(self.minutes >= 0, "minutes", self.minutes, "0 or more")
+        need(self.bad_steps >= 1, "bad_steps", self.bad_steps, "1 or more")
         parts = (self.trainable.compressor, self.trainable.decoder, self.trainable.injection)
-        _need(any(parts), "trainable", "nothing", "at least one part that trains")
+        need(any(parts), "trainable", "nothing", "at least one part that trains")
         self.adapter.geometry.build()

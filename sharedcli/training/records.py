@@ -15,7 +15,7 @@ from typing import Any
 
 from sharedcli.errors import UnreadableError
 from sharedcli.ingest import sanitise
-from sharedcli.training.recipe import Fields
+from sharedcli.training.data_rules import Fields
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from sharedcli.errors import DocumentError, UnreadableError, UsageError
 from sharedcli.ingest import DocumentReader, printable_path
 from sharedcli.ingest.discover import FoundFile, find_files
 from sharedcli.paths import home_path
+from sharedcli.training.data_rules import DataRule
 from sharedcli.training.dedup import without_repeats
-from sharedcli.training.recipe import DataRule
 from sharedcli.training.records import Record, join_by_source, read_records
 from sharedcli.training.token_files import (
     VERSION,

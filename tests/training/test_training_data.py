@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from sharedcli.errors import UnreadableError, UsageError
+from sharedcli.training.data_rules import DataRule, Fields
 from sharedcli.training.dedup import without_repeats
-from sharedcli.training.recipe import DataRule, Fields
 from sharedcli.training.records import Question, Record, join_by_source, read_records
 from sharedcli.training.sources import Source, open_sources
 

@@ -12,11 +12,12 @@ import torch
 from sharedcli.model.adapter import Adapter, AdapterConfig
 from sharedcli.model.compressor import Compressor
 from sharedcli.model.sharedllm import SharedLLM
+from sharedcli.training.adapter_plan import Trainable
 from sharedcli.training.batches import Batch, make_batch
 from sharedcli.training.cuts import Cut, level_geometry
 from sharedcli.training.objective import TrainingStep
 from sharedcli.training.parameters import choose_parameters, make_optimizer
-from sharedcli.training.recipe import Objective, Optimiser, Trainable
+from sharedcli.training.recipe import Objective, Optimiser
 from sharedcli.training.samples import Running, Sample
 from sharedcli.tree.context_tree import ContextTree
 from sharedcli.tree.geometry import TreeGeometry

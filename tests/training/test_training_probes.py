@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from random import Random
 
+from sharedcli.training.data_rules import Fields
 from sharedcli.training.probes import main, make_probes
-from sharedcli.training.recipe import Fields
 from sharedcli.training.records import read_records
 
 

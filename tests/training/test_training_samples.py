@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from sharedcli.errors import UsageError
 from sharedcli.training.batches import IGNORED, alike, make_batch
 from sharedcli.training.cuts import draw_cuts, fixed_cut, level_geometry
+from sharedcli.training.data_rules import DataRule
 from sharedcli.training.feed import Feed, Place, Prefetch
 from sharedcli.training.questions import QuestionSampler
-from sharedcli.training.recipe import DataRule, Draw, Objective, Phase, Stage
+from sharedcli.training.recipe import Draw, Objective, Phase, Stage
 from sharedcli.training.samples import Running, Sample, TextSampler
 from sharedcli.training.sources import Source, open_sources
 from sharedcli.tree.frontier import is_partition
