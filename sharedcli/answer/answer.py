@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from sharedcli.answer.attribution import stating
 from sharedcli.answer.citations import Citation
 
 
@@ -111,6 +112,11 @@ class Answer:
             self.timings.total = time.monotonic() - self._started
             yield piece
         self.timings.total = time.monotonic() - self._started
+
+    @property
+    def stated(self) -> tuple[bool, ...]:
+        """For each source whether it says a sentence of the text word for word."""
+        return stating(self.text, [source.around for source in self.sources])
 
     def read(self) -> str:
         """Run to the end and return the whole text."""

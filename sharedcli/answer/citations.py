@@ -8,13 +8,14 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sharedcli.ingest.document import Document, Page
 from sharedcli.retrieve.rank import RankedPassage
 from sharedcli.store.records import Passage
 
 QUOTE_CHARS = 240
+_AROUND = 2000
 _LEAD = 40  # characters before a hit that make it readable
 _SPACE = re.compile(r"\s+")
 _WORD = re.compile(r"\w+")
@@ -39,6 +40,7 @@ class Citation:
         verbatim: True if the passage itself was in the prompt.
         paragraph: where there are no pages, the paragraph of the section in which the quote
             begins, from 1, its heading not counted; None where there are pages.
+        around: the passage with what stands before and after it on the page. Not in the JSON.
     """
 
     doc: str
@@ -51,6 +53,7 @@ class Citation:
     paged: bool = True
     verbatim: bool = False
     paragraph: int | None = None
+    around: str = field(default="", repr=False)
 
 
 def cite(
@@ -91,8 +94,15 @@ def cite(
             paged=document.paged,
             verbatim=order < verbatim,
             paragraph=paragraph,
+            around=_around(document, page, hit.passage),
         )
     return tuple(found.values())
+
+
+def _around(document: Document, page: Page, passage: Passage) -> str:
+    """The passage and up to ``_AROUND`` characters of its page on either side."""
+    first, last = max(page.start, passage.start - _AROUND), min(page.end, passage.end + _AROUND)
+    return document.text[first:last]
 
 
 def _paragraph(document: Document, section: Page, passage: Passage, shown: str) -> int:

@@ -63,13 +63,23 @@ def answer(found: Answer) -> Payload:
         "question": found.question,
         "answer": found.text.strip(),
         "found": found.found,
-        "citations": [asdict(citation) for citation in found.sources],
+        "citations": citations(found),
         "evidence": asdict(found.evidence),
         "usage": asdict(found.usage),
         "timings": timings(found.timings),
         "model": found.model,
         "adapter": found.adapter,
     }
+
+
+def citations(found: Answer) -> list[Payload]:
+    """Its sources, and of each whether it says a sentence of the answer word for word."""
+    payloads = []
+    for source, stated in zip(found.sources, found.stated, strict=True):
+        payload = asdict(source) | {"stated": stated}
+        del payload["around"]
+        payloads.append(payload)
+    return payloads
 
 
 def timings(found: Timings) -> Payload:

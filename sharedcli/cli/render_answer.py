@@ -26,7 +26,7 @@ def show_evidence(terminal: Terminal, answer: Answer) -> None:
     if terminal.quiet:
         return
     terminal.note("")
-    _sources(terminal, answer.sources)
+    _sources(terminal, answer.sources, answer.stated)
     terminal.note("")
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
@@ -97,7 +97,7 @@ def model_text(answer: Answer) -> str:
     )
 
 
-def _sources(terminal: Terminal, sources: Sequence[Citation]) -> None:
+def _sources(terminal: Terminal, sources: Sequence[Citation], stated: Sequence[bool]) -> None:
     """The first pages with their quotes; a name that all share is said once."""
     names = _short_names(sources)
     shared = len(names) == 1
@@ -108,7 +108,8 @@ def _sources(terminal: Terminal, sources: Sequence[Citation]) -> None:
     for number, source in enumerate(sources[:SHOWN], start=1):
         where = clean(place(source.page, source.label, source.paged, source.paragraph), 80)
         name = "" if shared else f"{names[source.doc]}, "
-        terminal.note(Text.assemble((f"{number:>3}  ", "cyan"), name, (where, "bold")))
+        says = (" · says so word for word", "green") if stated[number - 1] else ""
+        terminal.note(Text.assemble((f"{number:>3}  ", "cyan"), name, (where, "bold"), says))
         quote = Text(f"“{clean(source.quote)}”", style="dim")
         terminal.tell(Padding(quote, (0, 0, 0, 5), expand=False))
     if (rest := len(sources) - SHOWN) > 0:

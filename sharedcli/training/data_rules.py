@@ -18,6 +18,7 @@ class Fields:
     question: str = "question"
     answers: str = "answers"
     start: str = "start"
+    reply: str = "reply"
     choices: str = "choices"
 
 

@@ -96,7 +96,6 @@ class Feed:
                     distractors=draw.distractors,
                     verbatim=draw.verbatim,
                     passages=draw.passages,
-                    sentences=draw.sentences,
                 )
                 for _ in range(stage.batch)
             ]

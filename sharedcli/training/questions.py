@@ -27,7 +27,6 @@ from sharedcli.answer.prompt import Excerpt, build_prompt
 from sharedcli.errors import UsageError
 from sharedcli.training.quoting import Quotable
 from sharedcli.training.samples import Running, Sample
-from sharedcli.training.sentences import as_sentence
 from sharedcli.training.sources import Source
 from sharedcli.training.token_files import (
     TokenFile,
@@ -59,13 +58,13 @@ class _Asked:
 class _Found:
     """A question in the context that is read.
 
-    ``span`` are the tokens of its evidence, ``place`` the characters of its answer; None if that is
-    not quoted: then all of the document is evidence.
+    ``span`` are the tokens of its evidence, ``place`` the first character of its answer; None if
+    that is not quoted: then all of the document is evidence.
     """
 
     question: TokenisedQuestion
     span: tuple[int, int]
-    place: tuple[int, int] | None
+    place: int | None
 
 
 class QuestionSampler:
@@ -94,12 +93,11 @@ class QuestionSampler:
         distractors: float = 0.0,
         verbatim: float = 0.0,
         passages: int = 1,
-        sentences: float = 0.0,
     ) -> Sample:
         """Draw a context of at most ``context`` tokens and at most ``questions`` about it.
 
         In a share ``verbatim`` of draws the prompts quote one to ``passages`` passages of the
-        context; a share ``sentences`` of the answers are made sentences.
+        context.
 
         Raises:
             UsageError: no document of the data fits the context.
@@ -119,12 +117,7 @@ class QuestionSampler:
         if rng.random() < verbatim:
             found, texts = _quoted(rng, found, text, questions, rng.randint(1, passages))
             quoted = [Excerpt("document", passage) for passage in texts]
-        answers = [_answer(rng, question, text, sentences) for question in found]
-        told = [(q, answer) for q, answer in zip(found, answers, strict=True) if answer]
-        running = [
-            self._running(question, answer, quoted, whole)
-            for question, answer in told[:questions] or [(found[0], found[0].question.answers[0])]
-        ]
+        running = [self._running(rng, one, quoted, whole) for one in found[:questions]]
         return Sample(whole, tuple(running))
 
     def _find(
@@ -134,8 +127,7 @@ class QuestionSampler:
         if question.start < 0:
             return _Found(question, every, None)
         span = (question.start + shift, question.end + shift)
-        begin, end = (len(self._text(whole[:edge])) for edge in span)
-        return _Found(question, span, (begin, end))
+        return _Found(question, span, len(self._text(whole[: span[0]])))
 
     def _pick(self, rng: Random, context: int) -> _Asked:
         asked, bounds = self._table(context)
@@ -207,9 +199,11 @@ class QuestionSampler:
         return str(self._tokenizer.decode(tokens.tolist(), clean_up_tokenization_spaces=False))
 
     def _running(
-        self, found: _Found, answer: str, quoted: Sequence[Excerpt], context: Tensor
+        self, rng: Random, found: _Found, quoted: Sequence[Excerpt], context: Tensor
     ) -> Running:
         asked = _spelt(found.question)
+        answers = [text.strip() for text in found.question.answers if text.strip()]
+        answer = found.question.reply or rng.choice(answers)
         prompt = build_prompt(self._tokenizer, asked, quoted, PROMPT_TOKENS).tokens
         ids = tokenise(self._lead(prompt) + answer, self._tokenizer)["input_ids"]
         ids = [*ids[:ANSWER_TOKENS], *self._stop]
@@ -249,24 +243,14 @@ def _quoted(
     one is asked with them.
     """
     anchor, *others = found
-    place = anchor.place and anchor.place[0]
-    spans = Quotable(text).choose(rng, anchor.question.question, place, count)
+    spans = Quotable(text).choose(rng, anchor.question.question, anchor.place, count)
     inside: list[_Found] = []
     outside: list[_Found] = []
     for other in others:
-        told = other.place is None or any(a <= other.place[0] < b for a, b in spans)
+        told = other.place is None or any(a <= other.place < b for a, b in spans)
         (inside if told else outside).append(other)
     asked = [anchor, *inside, *outside[: int(len(inside) + 1 < questions)]]
     return asked, [text[begin:end] for begin, end in spans]
-
-
-def _answer(rng: Random, found: _Found, text: str, sentences: float) -> str | None:
-    """One of the answers, or by a chance of ``sentences`` one made of it; None if none can be."""
-    question = found.question
-    answer = rng.choice([text.strip() for text in question.answers if text.strip()])
-    if found.place is None or rng.random() >= sentences:
-        return answer
-    return as_sentence(question.question, answer, text, *found.place)
 
 
 def _answerable(document: TokenisedDocument, begin: int, end: int) -> list[TokenisedQuestion]:

@@ -1,15 +1,16 @@
 """Training documents as they are read: text, and questions about it where there are any.
 
 JSON Lines of two kinds are known: long text, ``{"source", "text"}``, and passages with questions,
-``{"source", "context", "qa": [{"question", "answers", "start"?, "choices"?}]}``. A line that is
-neither is refused with its number: half-read data would train a model that nobody asked for.
+``{"source", "context", "qa": [{"question", "answers", "start"?, "reply"?, "choices"?}]}``. A line
+that is neither is refused with its number: half-read data would train a model that nobody asked
+for.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ class Question:
     """A question, its acceptable answers, and the choices if it is multiple choice.
 
     ``start`` and ``end`` are the character span within the document that the answer was found
-    in, (-1, -1) where it is not quoted from there.
+    in, (-1, -1) where it is not quoted from there. ``reply`` is what is to be said instead of the
+    bare answer, "" where that is the answer itself.
     """
 
     question: str
@@ -31,6 +33,7 @@ class Question:
     choices: tuple[str, ...] = ()
     start: int = -1
     end: int = -1
+    reply: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,8 @@ def _question(value: Any, text: str, place: str, fields: Fields) -> Question:
     first = next(answer for answer in answers if answer.strip()).strip()
     start = _place(first, text, value.get(fields.start), place)
     end = start + len(first) if start >= 0 else -1
-    return Question(question, answers, choices, start, end)
+    reply = sanitise(_string(value.get(fields.reply, ""), fields.reply, place)).strip()
+    return Question(question, answers, choices, start, end, reply)
 
 
 def _place(answer: str, text: str, near: Any, place: str) -> int:
@@ -152,10 +156,4 @@ def join_by_source(records: Iterable[Record]) -> list[Record]:
 def _moved(question: Question, by: int) -> Question:
     if question.start < 0:
         return question
-    return Question(
-        question.question,
-        question.answers,
-        question.choices,
-        question.start + by,
-        question.end + by,
-    )
+    return replace(question, start=question.start + by, end=question.end + by)

@@ -1,8 +1,4 @@
-"""Answers that people marked as a few words, made whole sentences.
-
-A short answer says nothing of what it was taken for, and a small model that is taught to give one
-gives one where it is wrong too. A sentence of the source can be read on its own, and a decoder that
-copies it writes what stands in its prompt.
+"""Sentences of a text around an answer that people marked in it, and statements made of questions.
 
 It knows nothing of tokens.
 """
@@ -11,9 +7,8 @@ from __future__ import annotations
 
 import re
 
-MOST_WORDS = 40
-"""Longer sentences of a source are no answers."""
-LEAST_WORDS = 4
+MOST_WORDS = 80
+"""A longer sentence is a list or a table."""
 MOST_TURNED = 12
 """Words of an answer that a turned question can carry."""
 
@@ -32,50 +27,29 @@ _ASKED = re.compile(
 )
 
 
-def as_sentence(question: str, answer: str, text: str, start: int, end: int) -> str | None:
-    """A sentence that answers ``question``, for a marked ``answer``.
-
-    The source's own is preferred, then the question turned round; an answer may be one already.
-
-    Args:
-        question, answer: as people gave them.
-        text: the source; its characters from ``start`` to ``end`` are the answer.
-
-    Returns:
-        It; None where no sentence can be had.
-    """
-    return sentence_at(text, start, end) or turned_round(question, answer) or _whole(answer)
-
-
-def sentence_at(text: str, start: int, end: int) -> str | None:
+def sentence_around(text: str, start: int, end: int) -> str | None:
     """The sentence of ``text`` that holds the characters from ``start`` to ``end``.
 
     Returns:
-        It, with single spaces; None where they lie in no one sentence of ``LEAST_WORDS`` to
-        ``MOST_WORDS`` words, such as in a table's row or across two.
+        It, with the one before it in its line, which names what it speaks of, and single spaces;
+        None where they lie in no one sentence, such as in a table's row or across two.
     """
     first = text.rfind("\n", 0, start) + 1
     last = text.find("\n", end)
     line = text[first : len(text) if last < 0 else last]
     start, end = start - first, end - first
-    begin = 0
+    edges = [0]
     for match in _END.finditer(line):
-        edge = match.end()
-        if _ABBREVIATED.search(line, max(0, edge - 8), edge):
-            continue
-        if edge >= end:
-            return _whole(line[begin:edge])
-        if edge > start:
-            return None
-        begin = edge
-    return _whole(line[begin:])
-
-
-def _whole(text: str) -> str | None:
-    words = text.split()
-    text = " ".join(words)
-    fits = LEAST_WORDS <= len(words) <= MOST_WORDS
-    return text if fits and _OPENED.match(text) and _CLOSED.search(text) else None
+        if not _ABBREVIATED.search(line, max(0, match.end() - 8), match.end()):
+            edges.append(match.end())
+    edges.append(len(line))
+    holding = next(i for i, edge in enumerate(edges[1:]) if edge >= end)
+    sentence = " ".join(line[edges[holding] : edges[holding + 1]].split())
+    whole = _OPENED.match(sentence) and _CLOSED.search(sentence)
+    if edges[holding] > start or not whole or len(sentence.split()) > MOST_WORDS:
+        return None
+    before = line[edges[max(0, holding - 1)] : edges[holding]].split()
+    return " ".join((*before, sentence)) if len(before) <= MOST_WORDS else sentence
 
 
 def turned_round(question: str, answer: str) -> str | None:

@@ -31,13 +31,14 @@ _BATCH = 64
 
 @dataclass(frozen=True)
 class TokenisedQuestion:
-    """A question and the token span of its answer in the document; (-1, -1) if not quoted."""
+    """A ``Question`` with the token span of its answer in the document; (-1, -1) if not quoted."""
 
     question: str
     answers: tuple[str, ...]
     choices: tuple[str, ...]
     start: int
     end: int
+    reply: str = ""
 
 
 @dataclass(frozen=True)
@@ -152,14 +153,14 @@ def _placed(question: Question, spans: Sequence[tuple[int, int]]) -> TokenisedQu
         inside = [i for i, (a, b) in enumerate(spans) if b > question.start and a < question.end]
         if inside:
             start, end = inside[0], inside[-1] + 1
-    return TokenisedQuestion(question.question, question.answers, question.choices, start, end)
+    return TokenisedQuestion(
+        question.question, question.answers, question.choices, start, end, question.reply
+    )
 
 
 def _document(value: dict[str, Any]) -> TokenisedDocument:
     questions = tuple(
-        TokenisedQuestion(
-            q["question"], tuple(q["answers"]), tuple(q["choices"]), q["start"], q["end"]
-        )
+        TokenisedQuestion(**{**q, "answers": tuple(q["answers"]), "choices": tuple(q["choices"])})
         for q in value["questions"]
     )
     return TokenisedDocument(value["source"], value["start"], value["end"], questions)

@@ -50,8 +50,20 @@ def test_all_fields() -> None:
             paged=False,
             verbatim=True,
             paragraph=1,
+            around="The last page\nis about fog.",
         ),
     )
+
+
+def test_what_stands_around_a_passage_is_of_its_page_and_near() -> None:
+    text = f"Before. {'a' * 5000} Oil rose. {'b' * 5000}After."
+    pages = (Page(1, None, 0, 7), Page(2, None, 7, len(text)))
+    document = Document("d.pdf", "D", "x", "0" * 64, text, pages)
+    at = text.index("Oil")
+    (found,) = cite([_hit("d", 2, at, at + 9, 0.5)], {"d": document}, 10, 0)
+    assert found.around == f"{'a' * 1999} Oil rose. {'b' * 1999}"
+    (found,) = cite([_hit("d", 1, 0, 7, 0.5)], {"d": document}, 10, 0)
+    assert found.around == "Before."
 
 
 def test_without_pages_the_paragraph_is_told() -> None:

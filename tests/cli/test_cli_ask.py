@@ -95,6 +95,25 @@ def test_json_has_the_whole_answer(library: Path, cli: Cli) -> None:
     assert found["adapter"] == "none"
 
 
+def test_a_source_that_says_the_answer_word_for_word_is_marked(
+    answers: Callable[[Answer], None], cli: Cli
+) -> None:
+    page = "It was cold. In March the\noil rose by four litres. Then it fell."
+    sources = tuple(
+        Citation(doc, "0" * 12, "t", 3, None, "quote", 0.5, around=around)
+        for doc, around in (("a.pdf", "Nothing."), ("b.pdf", page))
+    )
+    pieces = ("In March the oil rose ", "by four litres.")
+    answers(_answer(*pieces, sources=sources))
+    plain = [line for line in cli("ask", "what?").err.splitlines() if "p. 3" in line]
+    assert ["word for word" in line for line in plain] == [False, True]
+    answers(_answer(*pieces, sources=sources))
+    found = cli("ask", "what?", "--json").json["citations"]
+    assert [(one["doc"], one["stated"]) for one in found] == [("a.pdf", False), ("b.pdf", True)]
+    answers(_answer("It rose by many litres then.", sources=sources))
+    assert "word for word" not in cli("ask", "what?").err
+
+
 def test_injection_is_told(library: Path, cli: Cli) -> None:
     result = cli("ask", QUESTION, "--inject", "always", "--budget", "64")
     assert result.code == 0
