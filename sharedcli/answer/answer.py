@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 from sharedcli.answer.attribution import stating
 from sharedcli.answer.citations import Citation
+
+Ended = Literal["", "stop", "length", "repetition"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,8 @@ class Usage:
     """Tokens: ``prompt_tokens`` in the decoder's window, ``answer_tokens`` produced so far.
 
     ``drafted_tokens`` were guessed ahead while decoding, ``accepted_tokens`` of them rightly.
+    ``ended`` says why the answer ended: the model stopped ("stop"), it may have no more tokens
+    ("length"), or it began to say again what it had said ("repetition"); "" until then.
     """
 
     prompt_tokens: int
@@ -53,6 +58,7 @@ class Usage:
     answer_tokens: int = 0
     drafted_tokens: int = 0
     accepted_tokens: int = 0
+    ended: Ended = ""
 
 
 @dataclass

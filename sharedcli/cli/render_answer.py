@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from sharedcli.answer.answer import Answer, Evidence
     from sharedcli.answer.citations import Citation
 
+_ENDED = {
+    "length": ", cut there (--max-tokens)",
+    "repetition": ", ended where it began to repeat itself",
+}
 SHOWN = 5
 """Sources shown; ``--json`` has them all."""
 
@@ -93,7 +97,7 @@ def model_text(answer: Answer) -> str:
     usage = answer.usage
     return (
         f"{answer.model} · {adapter} · {plural(usage.prompt_tokens, 'token')} in, "
-        f"{usage.answer_tokens:,} out"
+        f"{usage.answer_tokens:,} out{_ENDED.get(usage.ended, '')}"
     )
 
 

@@ -194,10 +194,12 @@ class Asker:
                 usage.answer_tokens += 1
                 usage.drafted_tokens, usage.accepted_tokens = decoder.drafted, decoder.accepted
                 yield token
+            usage.ended = "stop" if usage.answer_tokens < settings.max_tokens else "length"
 
         def pieces() -> Iterator[str]:
             with guard_memory("answering"):
                 yield from without_repetition(decode_stream(model.base.tokenizer, counted()))
+            usage.ended = usage.ended or "repetition"
 
         return pieces
 

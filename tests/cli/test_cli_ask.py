@@ -114,6 +114,20 @@ def test_a_source_that_says_the_answer_word_for_word_is_marked(
     assert "word for word" not in cli("ask", "what?").err
 
 
+@pytest.mark.parametrize(
+    ("ended", "told"), [("stop", ""), ("length", "cut there"), ("repetition", "repeat itself")]
+)
+def test_an_answer_that_did_not_end_by_itself_is_told(
+    ended: Any, told: str, answers: Callable[[Answer], None], cli: Cli
+) -> None:
+    usage = Usage(100, 64, 512, 2, ended=ended)
+    answers(_answer("It rose.", usage=usage))
+    line = next(line for line in cli("ask", "what?").err.splitlines() if "tokens in" in line)
+    assert told in line if told else line.endswith("2 out")
+    answers(_answer("It rose.", usage=usage))
+    assert cli("ask", "what?", "--json").json["usage"]["ended"] == ended
+
+
 def test_injection_is_told(library: Path, cli: Cli) -> None:
     result = cli("ask", QUESTION, "--inject", "always", "--budget", "64")
     assert result.code == 0

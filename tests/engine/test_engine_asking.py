@@ -99,6 +99,37 @@ def test_an_answer_knows_its_evidence(open_engine: Open, watched: Watched) -> No
 # --- injection ----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("tokens", "ended"),
+    [
+        ([5, 6, 7, 8], "length"),
+        ([5, 6], "stop"),
+        ([5, 6, 7, 8, 9], "repetition"),
+    ],
+)
+def test_an_answer_knows_why_it_ended(
+    tokens: list[int],
+    ended: str,
+    open_engine: Open,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The decoder gives at most four tokens; the text of a fifth is where a repetition is seen."""
+
+    def until_repetition(pieces: Iterator[str]) -> Iterator[str]:
+        for number, piece in enumerate(pieces):
+            if number == 3 and ended == "repetition":
+                return
+            yield piece
+
+    monkeypatch.setattr(asking.Decoder, "generate", lambda *_: iter(tokens))
+    monkeypatch.setattr(asking, "decode_stream", lambda _, ids: (f"word {i} " for i in ids))
+    monkeypatch.setattr(asking, "without_repetition", until_repetition)
+    answer = open_engine(max_tokens=4).ask(QUESTION)
+    assert answer.usage.ended == ""
+    answer.read()
+    assert answer.usage.ended == ended
+
+
 def test_auto_injects_nothing_without_training_and_says_so(
     open_engine: Open, watched: Watched
 ) -> None:
