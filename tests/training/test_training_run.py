@@ -444,7 +444,8 @@ def test_two_processes_train_like_one_that_accumulates_two_batches(
     assert done.returncode == 0, done.stderr.decode()
     train(one, Record())
     left, right = (load_file(job.output / "adapter" / "adapter.safetensors") for job in (one, two))
-    assert all(torch.allclose(left[name], right[name], atol=1e-6) for name in left)
+    # processes have a thread each, so sums round otherwise; a step that is not shared changes 1e-3
+    assert all(torch.allclose(left[name], right[name], atol=1e-5) for name in left)
     mine, theirs = ([row for row in _metrics(j.output) if "loss" in row] for j in (one, two))
     for row, other in zip(mine, theirs, strict=True):
         assert (row["tokens"], row["targets"]) == (other["tokens"], other["targets"])
