@@ -19,13 +19,13 @@ _BETWEEN = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+|\n+")
 
 def stating(answer: str, sources: Sequence[str]) -> tuple[bool, ...]:
     """For each source whether a sentence of ``answer`` stands there word for word."""
-    sentences = [_folded(part) for part in _BETWEEN.split(answer)]
+    sentences = [words_alone(part) for part in _BETWEEN.split(answer)]
     long = [sentence for sentence in sentences if sentence.count(" ") > LEAST_WORDS]
     if not long:
         return (False,) * len(sources)
-    return tuple(any(sentence in text for sentence in long) for text in map(_folded, sources))
+    return tuple(any(sentence in text for sentence in long) for text in map(words_alone, sources))
 
 
-def _folded(text: str) -> str:
-    """The words alone, each between spaces."""
+def words_alone(text: str) -> str:
+    """The words of ``text`` in lower case, each between spaces, so that only whole ones match."""
     return f" {' '.join(_WORD.findall(text.casefold()))} "

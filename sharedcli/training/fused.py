@@ -106,16 +106,16 @@ class FusedRoles:
         tokens: Tensor,
         injected: InjectedKV | None,
         row: int,
-        shared: int = 0,
-        branches: Sequence[int] = (),
+        shared: int,
+        branches: Sequence[int],
     ) -> Tensor:
-        """The decoder's states [T, E] after the last norm of one running text [T].
+        """The decoder's states [T, E] after the last norm of running texts that begin alike.
 
         Args:
-            tokens: the text; or what several begin with, then how each goes on.
+            tokens: what the texts begin with, then how each goes on, [T] in all.
             injected: slots to see.
-            row: the text's row in ``injected``.
-            shared: tokens that the texts begin with, where there are several.
+            row: a text's row in ``injected``; the others see the same.
+            shared: tokens that the texts begin with, 0 for one text.
             branches: the tokens that follow in each; none of them sees another's.
         """
         if not self._upper:
@@ -131,11 +131,9 @@ class FusedRoles:
             slots = injected.slots if chosen is None else len(chosen)
         counted = [range(shared), *(range(shared, shared + size) for size in branches)]
         places = torch.tensor([p for part in counted for p in part], device=tokens.device)
-        if not branches:
-            places = torch.arange(len(tokens), device=tokens.device)
         frame = self._frame(places + start, slots, self.config.sink_tokens)
         plain = self._frame(places + start, 0, 0)
-        if branches:
+        if len(branches) > 1:
             frame, plain = (_apart(one, shared, branches) for one in (frame, plain))
         hidden = self._backbone.embed_tokens(tokens).to(self._dtype)
         for index, layer in enumerate(self._upper):
@@ -260,10 +258,6 @@ class FusedStep(TrainingStep):
         for first, last, shared in alike(batch):
             kept = [(labels != IGNORED).nonzero()[:, 0] for labels in batch.labels[first:last]]
             ends = [int(places[-1]) + 1 for places in kept]
-            if not shared:
-                read = self.roles.read(batch.tokens[first, : ends[0]], injected, first)
-                states.append(read[kept[0]])
-                continue
             rows = zip(batch.tokens[first:last], ends, strict=True)
             parts = [batch.tokens[first, :shared], *(row[shared:end] for row, end in rows)]
             sizes = [len(part) for part in parts]

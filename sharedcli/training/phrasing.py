@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 
+from sharedcli.answer.attribution import words_alone
 from sharedcli.answer.prompt import Excerpt, build_prompt
 from sharedcli.answer.stream import stop_tokens
 from sharedcli.model.base import Base, load_base
@@ -89,11 +90,9 @@ def acceptable(reply: str, question: Question, shown: str) -> bool:
     naming = [words[0]] if words[0][0].isdigit() else []
     naming += [word for word in words[1:] if word[0].isupper() or any(map(str.isdigit, word))]
     marked = _ARTICLE.sub("", question.answers[0].strip(), count=1)
-    return _spaced(marked) in _spaced(reply) and {word.casefold() for word in naming} <= known
-
-
-def _spaced(text: str) -> str:
-    return f" {' '.join(_WORD.findall(text.casefold()))} "
+    return (
+        words_alone(marked) in words_alone(reply) and {word.casefold() for word in naming} <= known
+    )
 
 
 @torch.inference_mode()
