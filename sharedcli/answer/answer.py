@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from sharedcli.answer.attribution import stating
@@ -85,11 +85,14 @@ class Answer:
 
     Attributes:
         question: as asked.
-        found: False if the documents hold nothing relevant: then there is no text.
+        found: False if the documents hold nothing relevant: then there is no text. Whether the
+            decoder finds its answer there is known once the text has begun, or has not.
         sources: pages with evidence, best first.
         evidence: what the decoder was given.
         model: id of the base.
         adapter: "default", a folder, or "none".
+        unstated: how probable the decoder finds it that what it was given does not state the
+            answer; None before it began, or where it was not taught to tell.
     """
 
     question: str
@@ -101,7 +104,8 @@ class Answer:
     model: str
     adapter: str
     text: str = ""
-    _pieces: Callable[[], Iterator[str]] = field(default=lambda: iter(()), repr=False)
+    unstated: float | None = None
+    _pieces: Callable[[Answer], Iterator[str]] = field(default=lambda _: iter(()), repr=False)
     _started: float = field(default_factory=time.monotonic, repr=False)
     _running: Iterator[str] | None = field(default=None, init=False, repr=False, compare=False)
 
@@ -111,13 +115,18 @@ class Answer:
         return self._running
 
     def _produce(self) -> Iterator[str]:
-        for piece in self._pieces():
+        for piece in self._pieces(self):
             if not self.text:
                 self.timings.first_token = time.monotonic() - self._started
             self.text += piece
             self.timings.total = time.monotonic() - self._started
             yield piece
         self.timings.total = time.monotonic() - self._started
+
+    def refuse(self, why: str) -> None:
+        """Say that the documents hold no answer, before any text has come."""
+        self.found = False
+        self.evidence = replace(self.evidence, note=why)
 
     @property
     def stated(self) -> tuple[bool, ...]:

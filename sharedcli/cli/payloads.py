@@ -63,6 +63,7 @@ def answer(found: Answer) -> Payload:
         "question": found.question,
         "answer": found.text.strip(),
         "found": found.found,
+        "unstated": None if found.unstated is None else round(found.unstated, 4),
         "citations": citations(found),
         "evidence": asdict(found.evidence),
         "usage": asdict(found.usage),

@@ -9,17 +9,14 @@ slots, finest where relevance is highest, within a budget over all documents.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
-
-import torch
+from typing import TYPE_CHECKING
 
 from sharedcli.answer.answer import Answer, Evidence, OpenedChunk, Timings, Usage
 from sharedcli.answer.citations import Citation, cite
 from sharedcli.answer.prompt import Excerpt, build_prompt
-from sharedcli.answer.repetition import without_repetition
-from sharedcli.answer.stream import decode_stream, stop_tokens
+from sharedcli.engine.generating import text_of
 from sharedcli.engine.loading import LoadedModel
 from sharedcli.engine.opening import CHUNK_PASSAGES, open_frontiers, unquoted
 from sharedcli.engine.slots import read_context
@@ -27,12 +24,10 @@ from sharedcli.errors import UsageError
 from sharedcli.ingest.document import Document
 from sharedcli.ingest.sanitise import sanitise
 from sharedcli.model.compressed import CompressedKV
-from sharedcli.model.decoder import Decoder, Sampling
 from sharedcli.model.devices import guard_memory
-from sharedcli.model.injected import InjectedKV
 from sharedcli.retrieve.find import find_passages
 from sharedcli.retrieve.follow_up import search_text, stands_alone
-from sharedcli.retrieve.gate import THRESHOLD, answerable, measure_support
+from sharedcli.retrieve.gate import THRESHOLD, answerable, is_about_all, measure_support
 from sharedcli.retrieve.lexical import query_terms
 from sharedcli.retrieve.rank import RankedPassage
 from sharedcli.retrieve.search import ChunkFrontier
@@ -87,8 +82,8 @@ class Asker:
         wanted = search_text(question, history)
         ids = [record.id for record in records]
         ranked = find_passages(self._store, wanted, ids, self._encoder)
-        gated = self._settings.abstain == "auto" and stands_alone(question, history)
-        refusal = self._refusal(wanted, ids, ranked) if gated or not ranked else ""
+        may_refuse = self._settings.abstain == "auto" and stands_alone(question, history)
+        refusal = self._refusal(wanted, ids, ranked) if may_refuse or not ranked else ""
         timings.search = time.monotonic() - mark
         if refusal:
             return self._nothing(question, refusal, ranked, timings=timings, started=started)
@@ -106,6 +101,7 @@ class Asker:
             timings=timings,
             started=started,
             history=history,
+            may_refuse=may_refuse and not is_about_all(wanted),
         )
 
     def frontiers(
@@ -142,6 +138,7 @@ class Asker:
         timings: Timings,
         started: float,
         history: Sequence[tuple[str, str]],
+        may_refuse: bool,
     ) -> Answer:
         model, settings = self._model, self._settings
         verbatim = list(ranked[: settings.passages])
@@ -159,7 +156,7 @@ class Asker:
         prompt = build_prompt(model.base.tokenizer, question, excerpts, limit, history)
         slots = context.slots if context else 0
         covered = sum(node.tokens for opened in frontiers for node in opened.nodes)
-        usage = Usage(len(prompt.tokens), slots, covered)
+        refusal = f"what was found does not seem to answer this; {self._nearest(ranked)}"
         return Answer(
             question=question,
             found=True,
@@ -171,37 +168,15 @@ class Asker:
                 tuple(self._opened(frontier) for frontier in frontiers),
                 note,
             ),
-            usage=usage,
+            usage=Usage(len(prompt.tokens), slots, covered),
             timings=timings,
             model=model.base.identity.model_id,
             adapter=model.adapter_name,
-            _pieces=self._generator(prompt.tokens, injected, usage),
+            _pieces=text_of(
+                model, settings, prompt.tokens, injected, refusal if may_refuse and excerpts else ""
+            ),
             _started=started,
         )
-
-    def _generator(
-        self, prompt: list[int], injected: InjectedKV | None, usage: Usage
-    ) -> Callable[[], Iterator[str]]:
-        model, settings = self._model, self._settings
-        sampling = Sampling(settings.temperature, settings.top_p, settings.seed)
-        stop = stop_tokens(model.base.model.config, model.base.tokenizer)
-
-        def counted() -> Iterator[int]:
-            weights: Any = settings.decode_weights  # one of its choices, as settings are checked
-            decoder = Decoder(model.shared, injected, weights)
-            tokens = torch.tensor(prompt)
-            for token in decoder.generate(tokens, stop, settings.max_tokens, sampling):
-                usage.answer_tokens += 1
-                usage.drafted_tokens, usage.accepted_tokens = decoder.drafted, decoder.accepted
-                yield token
-            usage.ended = "stop" if usage.answer_tokens < settings.max_tokens else "length"
-
-        def pieces() -> Iterator[str]:
-            with guard_memory("answering"):
-                yield from without_repetition(decode_stream(model.base.tokenizer, counted()))
-            usage.ended = usage.ended or "repetition"
-
-        return pieces
 
     def _refusal(self, wanted: str, ids: list[str], ranked: Sequence[RankedPassage]) -> str:
         """Why there is no answer in the documents; "" if there may be one."""
@@ -210,13 +185,16 @@ class Asker:
         support = measure_support(self._store, wanted, ids, ranked)
         if answerable(support) >= THRESHOLD:
             return ""
+        return f"nothing in the documents seems to answer this; {self._nearest(ranked)}"
+
+    def _nearest(self, ranked: Sequence[RankedPassage]) -> str:
+        """Where to look, in words, and what to do if a refusal is wrong."""
         document = self._document(ranked[0].doc_id)
         page = document.page_at(ranked[0].passage.start).number
         # as sources name it; a title may be anything
         name = document.title if document.source == "-" else PurePath(document.source).name
         return (
-            "nothing in the documents seems to answer this; the nearest is "
-            f"{'page' if document.paged else 'part'} {page} of {name} "
+            f"the nearest is {'page' if document.paged else 'part'} {page} of {name} "
             "(--abstain never answers all the same)"
         )
 

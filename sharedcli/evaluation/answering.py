@@ -14,18 +14,20 @@ from sharedcli.evaluation.methods.contract import Opened, Workbench
 
 
 def answer_text(opened: Opened, bench: Workbench, max_tokens: int) -> str:
-    """Return the greedy answer, at most ``max_tokens`` tokens."""
+    """Return the greedy answer, at most ``max_tokens`` tokens; never that it is not stated."""
     stop = stop_tokens(bench.model.base.config, bench.tokenizer)
 
     def tokens() -> Iterator[int]:
-        logits = opened.stream.read(opened.prompt)
+        logits = opened.stream.read(opened.prompt)[-1]
+        if opened.verdict is not None and (allowed := opened.verdict.weigh(logits)) is not None:
+            logits = allowed
         for number in range(max_tokens):
-            token = int(logits[-1].argmax())
+            token = int(logits.argmax())
             if token in stop:
                 return
             yield token
             if number + 1 < max_tokens:
-                logits = opened.stream.read(torch.tensor([token]))
+                logits = opened.stream.read(torch.tensor([token]))[-1]
 
     return "".join(without_repetition(decode_stream(bench.tokenizer, tokens()))).strip()
 

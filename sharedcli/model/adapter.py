@@ -61,6 +61,8 @@ class AdapterConfig:
         tokens: tokens seen in training.
         trees: digest of the adapter whose compressor this one has unchanged, so that trees made by
             that one serve this one; "" for its own trees.
+        abstains: the decoder was taught to say where what it is shown does not answer a question
+            (``answer/verdict.py``).
         format: version of this description.
 
     Raises:
@@ -82,6 +84,7 @@ class AdapterConfig:
     steps: int = 0
     tokens: int = 0
     trees: str = ""
+    abstains: bool = False
     format: int = FORMAT
 
     def __post_init__(self) -> None:
@@ -110,8 +113,9 @@ class AdapterConfig:
     def to_json(self) -> str:
         """Stable text form."""
         values = asdict(self) | {"geometry": self.geometry.to_dict()}
-        if not self.trees:  # as it was before there was such a key: digests stay what they were
-            del values["trees"]
+        for name in ("trees", "abstains"):
+            if not values[name]:  # as before there was such a key: digests stay what they were
+                del values[name]
         return json.dumps(values, indent=2, sort_keys=True) + "\n"
 
     @classmethod

@@ -10,7 +10,7 @@ Sampling itself is the ``transformers`` logits processors'; greedy is the defaul
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -186,9 +186,11 @@ class Decoder:
         stop: frozenset[int],
         max_tokens: int,
         sampling: Sampling = Sampling(),
+        weigh: Callable[[Tensor], Tensor | None] | None = None,
     ) -> Iterator[int]:
         """Yield token ids that continue ``prompt`` [T] until a ``stop`` id or ``max_tokens``.
 
+        ``weigh`` may change the logits [V] of the first token; None instead of them ends it there.
         ``drafted`` and ``accepted`` then count the tokens that were guessed, and guessed right.
         """
         processors = sampling.processors()
@@ -196,7 +198,10 @@ class Decoder:
         lookup = PromptLookup(prompt.tolist())
         produced: list[int] = []
         draft: list[int] = []
-        logits = self.read(prompt)[None]
+        first = self.read(prompt)
+        if weigh is not None and (first := weigh(first)) is None:  # type: ignore[assignment]
+            return
+        logits = first[None]
         while True:
             right = 0
             for row, guess in zip(logits, [*draft, None], strict=True):

@@ -206,13 +206,19 @@ def _gpu_has_bfloat16() -> bool:
 
 def _adapter(job: Job, base: Base) -> Adapter:
     plan = job.recipe.adapter
+    abstains = job.recipe.trainable.decoder and any(s.draw.absent for s in job.recipe.stages)
     if job.adapter is not None:
         adapter = load_adapter(job.adapter, base.model)
         parts = job.recipe.trainable
         kept = not (parts.compressor or parts.injection)
         trees = (adapter.config.trees or adapter.digest()) if kept else ""
         geometry = plan.geometry.build()
-        adapter.config = replace(adapter.config, geometry=geometry, trees=trees)
+        adapter.config = replace(
+            adapter.config,
+            geometry=geometry,
+            trees=trees,
+            abstains=abstains or adapter.config.abstains,
+        )
         return adapter.float()
     config = AdapterConfig(
         form=plan.form,
@@ -226,6 +232,7 @@ def _adapter(job: Job, base: Base) -> Adapter:
         slot_bias=plan.slot_bias,
         sink_tokens=plan.sink_tokens,
         summary_layer=plan.summary_layer,
+        abstains=abstains,
         base={"model_id": base.identity.model_id, "weights_sha256": base.identity.weights_sha256},
     )
     return Adapter(config, base.model).float()

@@ -25,6 +25,7 @@ from torch import Tensor
 
 from sharedcli.answer.prompt import Excerpt, build_prompt
 from sharedcli.errors import UsageError
+from sharedcli.training.absent import draw_absent
 from sharedcli.training.quoting import Quotable
 from sharedcli.training.samples import Running, Sample
 from sharedcli.training.sources import Source
@@ -58,12 +59,12 @@ class _Asked:
 class _Found:
     """A question in the context that is read.
 
-    ``span`` are the tokens of its evidence, ``place`` the first character of its answer; None if
-    that is not quoted: then all of the document is evidence.
+    ``span`` are the tokens of its evidence, None if there is none; ``place`` the first character of
+    its answer, None if that is not quoted.
     """
 
     question: TokenisedQuestion
-    span: tuple[int, int]
+    span: tuple[int, int] | None
     place: int | None
 
 
@@ -93,11 +94,12 @@ class QuestionSampler:
         distractors: float = 0.0,
         verbatim: float = 0.0,
         passages: int = 1,
+        absent: float = 0.0,
     ) -> Sample:
         """Draw a context of at most ``context`` tokens and at most ``questions`` about it.
 
         In a share ``verbatim`` of draws the prompts quote one to ``passages`` passages of the
-        context.
+        context; in a share ``absent`` of these one question has no answer there.
 
         Raises:
             UsageError: no document of the data fits the context.
@@ -115,6 +117,8 @@ class QuestionSampler:
         rng.shuffle(found)
         quoted: list[Excerpt] = []
         if rng.random() < verbatim:
+            if absent and rng.random() < absent:
+                found = self._with_absent(rng, asked, (begin, end), text, found)
             found, texts = _quoted(rng, found, text, questions, rng.randint(1, passages))
             quoted = [Excerpt("document", passage) for passage in texts]
         running = [self._running(rng, one, quoted, whole) for one in found[:questions]]
@@ -128,6 +132,17 @@ class QuestionSampler:
             return _Found(question, every, None)
         span = (question.start + shift, question.end + shift)
         return _Found(question, span, len(self._text(whole[: span[0]])))
+
+    def _with_absent(
+        self, rng: Random, asked: _Asked, part: tuple[int, int], text: str, found: list[_Found]
+    ) -> list[_Found]:
+        """Put a question without an answer first, where passages are found for it, or second."""
+        alike = [other.document for _, other in self._documents if other.file is asked.file]
+        question = draw_absent(rng, asked.document, part, text, alike)
+        if question is None:
+            return found
+        place = int(rng.random() < 0.5)
+        return [*found[:place], _Found(question, None, None), *found[place:]]
 
     def _pick(self, rng: Random, context: int) -> _Asked:
         asked, bounds = self._table(context)

@@ -10,7 +10,7 @@ from sharedcli.answer.answer import Answer, Evidence, Timings, Usage
 
 
 def _answer(*pieces: str, fails: bool = False) -> Answer:
-    def produce() -> Iterator[str]:
+    def produce(_: Answer) -> Iterator[str]:
         yield from pieces
         if fails:
             raise MemoryError

@@ -29,7 +29,7 @@ def _answer(*pieces: str, **changes: Any) -> Answer:
         "timings": Timings(load=1.0, search=0.1),
         "model": "tiny",
         "adapter": "none",
-        "_pieces": lambda: iter(pieces),
+        "_pieces": lambda _: iter(pieces),
     }
     return Answer(**{**fields, **changes})
 
@@ -192,7 +192,7 @@ def test_no_control_byte_reaches_the_terminal(answers: Callable[[Answer], None],
 def test_an_error_while_answering_ends_the_line(
     answers: Callable[[Answer], None], cli: Cli
 ) -> None:
-    def broken() -> Any:
+    def broken(_: Answer) -> Any:
         yield "half an"
         raise MemoryError
 

@@ -60,7 +60,7 @@ def answer(payload: str, pieces: list[str]) -> Answer:
         timings=Timings(),
         model=dirty,
         adapter=dirty,
-        _pieces=lambda: iter(pieces),
+        _pieces=lambda _: iter(pieces),
     )
 
 

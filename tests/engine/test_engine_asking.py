@@ -15,7 +15,7 @@ import torch
 from engine_samples import BELL, LAMP, TIDE, run_index
 
 from sharedcli.answer.answer import Answer
-from sharedcli.engine import asking
+from sharedcli.engine import asking, generating
 from sharedcli.engine.engine import Engine
 from sharedcli.errors import ModelMismatchError, NoStoreError, UsageError
 from sharedcli.model.adapter import load_adapter
@@ -61,7 +61,7 @@ class Watched:
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
     seen = Watched([])
-    decode = asking.decode_stream
+    decode = generating.decode_stream
 
     def decoding(tokenizer: Any, tokens: Any) -> Iterator[str]:
         def counted() -> Iterator[int]:
@@ -71,8 +71,8 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
 
         return decode(tokenizer, counted())
 
-    monkeypatch.setattr(asking, "decode_stream", decoding)
-    monkeypatch.setattr(asking, "stop_tokens", lambda *_: frozenset())  # answers of full length
+    monkeypatch.setattr(generating, "decode_stream", decoding)
+    monkeypatch.setattr(generating, "stop_tokens", lambda *_: frozenset())  # answers of full length
     return seen
 
 
@@ -121,13 +121,48 @@ def test_an_answer_knows_why_it_ended(
                 return
             yield piece
 
-    monkeypatch.setattr(asking.Decoder, "generate", lambda *_: iter(tokens))
-    monkeypatch.setattr(asking, "decode_stream", lambda _, ids: (f"word {i} " for i in ids))
-    monkeypatch.setattr(asking, "without_repetition", until_repetition)
+    monkeypatch.setattr(generating.Decoder, "generate", lambda *_: iter(tokens))
+    monkeypatch.setattr(generating, "decode_stream", lambda _, ids: (f"word {i} " for i in ids))
+    monkeypatch.setattr(generating, "without_repetition", until_repetition)
     answer = open_engine(max_tokens=4).ask(QUESTION)
     assert answer.usage.ended == ""
     answer.read()
     assert answer.usage.ended == ended
+
+
+@pytest.mark.parametrize("abstain", ["auto", "never"])
+@pytest.mark.parametrize("question", [QUESTION, "Give an overview of the lamp."])
+def test_the_decoder_may_find_that_the_answer_is_not_stated(
+    question: str,
+    abstain: str,
+    open_engine: Open,
+    adapter_folder: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(generating, "THRESHOLD", 0.0)  # whatever it finds
+    folder = adapter_folder(abstains=True)
+    answer = open_engine(adapter=folder, abstain=abstain, passages=2, max_tokens=3).ask(question)
+    assert answer.found
+    text = answer.read()
+    assert answer.unstated is not None and 0 < answer.unstated < 1
+    refuses = abstain == "auto" and question == QUESTION
+    assert (answer.found, answer.usage.answer_tokens == 0) == (not refuses, refuses)
+    assert answer.sources
+    note = answer.evidence.note
+    if refuses:
+        assert text == ""
+        assert "does not seem to answer this; the nearest is part 1 of lamp.txt (--abst" in note
+    else:
+        assert note == ""
+
+
+def test_an_adapter_that_was_not_taught_to_tell_is_not_asked(
+    open_engine: Open, adapter_folder: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generating, "THRESHOLD", 0.0)
+    answer = open_engine(adapter=adapter_folder(), passages=2, max_tokens=3).ask(QUESTION)
+    answer.read()
+    assert (answer.found, answer.unstated) == (True, None)
 
 
 def test_auto_injects_nothing_without_training_and_says_so(

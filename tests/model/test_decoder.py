@@ -36,6 +36,23 @@ def test_greedy_text_is_the_argmax_of_whole_passes(model: SharedLLM) -> None:
         text.append(token)
 
 
+def test_the_first_token_may_be_weighed_and_nothing_said(model: SharedLLM) -> None:
+    seen: list[torch.Tensor] = []
+
+    def forbid(logits: torch.Tensor) -> torch.Tensor:
+        seen.append(logits)
+        return logits.index_fill(0, logits.argmax(), -torch.inf)
+
+    def generate(weigh: Any) -> list[int]:
+        decoder = Decoder(model, model.prepare(random_slots(model, 3)))
+        return list(decoder.generate(ids(7), NEVER, 4, weigh=weigh))
+
+    said = generate(forbid)
+    assert len(seen) == 1 and len(said) == 4
+    assert said[0] == int(seen[0].topk(2).indices[1])
+    assert generate(lambda _: None) == []
+
+
 def test_reading_in_parts_equals_reading_at_once(model: SharedLLM) -> None:
     injected = model.prepare(random_slots(model, 3))
     whole = Decoder(model, injected).read(ids(9))

@@ -201,6 +201,24 @@ def test_prompts_of_a_context_quote_the_same_passages_and_mostly_ask_what_these_
         assert run[:2] == (0, len(missed)) and run[2] > 0
 
 
+@pytest.mark.parametrize("absent", [0.0, 1.0])
+def test_a_question_of_a_prompt_with_passages_may_have_no_answer(
+    absent: float, sources: list[Source], tiny_base: Callable[..., Any]
+) -> None:
+    tokenizer = tiny_base().tokenizer
+    sampler = QuestionSampler(sources[1:], tokenizer)
+    unstated = 0
+    for seed in range(20):
+        sample = sampler.draw(Random(seed), 60, 2, verbatim=1.0, absent=absent)
+        for running in sample.running:
+            said = _answer_of(tokenizer, running)
+            assert (running.evidence is None) == (said == "Not stated.")
+            unstated += said == "Not stated."
+        without = sampler.draw(Random(seed), 60, 2, absent=absent)
+        assert all(running.evidence is not None for running in without.running)
+    assert (unstated > 5) == bool(absent)
+
+
 def test_a_question_about_all_of_a_text_has_nothing_around_it(
     write_lines: Callable[..., Path], tiny_base: Callable[..., Any], tmp_path: Path
 ) -> None:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from sharedcli.answer.prompt import Excerpt, build_prompt
+from sharedcli.answer.verdict import Verdict
 from sharedcli.baselines.streams import Stream
 from sharedcli.evaluation.memory_index import MemoryIndex
 from sharedcli.evaluation.methods.slots import SlotCache
@@ -169,6 +170,7 @@ class Opened:
         context_tokens: tokens of the context that reach the base in some form.
         detail: more to keep in the record.
         saved: seconds of compression that another method or question has spent already.
+        verdict: what tells that the answer is not stated; None where the decoder cannot.
     """
 
     stream: Stream
@@ -177,6 +179,7 @@ class Opened:
     context_tokens: int = 0
     detail: dict[str, Any] = field(default_factory=dict)
     saved: float = 0.0
+    verdict: Verdict | None = None
 
 
 class Method(ABC):

@@ -6,11 +6,12 @@ there are several files, each is also asked of a document of another file: a for
 that a set itself marks as unanswerable are asked of their own document. Texts may be joined to long
 documents first (``join_texts``).
 
-Three ways: ``before`` refuses only where no passage shares a word with the question, ``gate`` is
-what ``ask`` does, and ``late`` what it does with documents whose vectors are made when the question
-comes (``--embed ask``, ``--file``). Scores: ``false_refusal`` over answerable questions,
-``refusal`` over unanswerable ones, ``foreign_refusal`` over those asked of another file's document,
-``correct`` over all.
+Ways: ``before`` refuses only where no passage shares a word with the question, ``gate`` is
+what ``ask`` does before it reads a passage, and ``late`` the same with documents whose vectors are
+made when the question comes (``--embed ask``, ``--file``). With an adapter that was taught to tell,
+``verdict`` is what ``ask`` does in the end: the gate, then the decoder. Scores: ``false_refusal``
+over answerable questions, ``refusal`` over unanswerable ones, ``foreign_refusal`` over those asked
+of another file's document, ``correct`` over all.
 """
 
 from __future__ import annotations
@@ -20,15 +21,18 @@ from dataclasses import replace
 from random import Random
 from typing import ClassVar
 
+from sharedcli.answer.verdict import THRESHOLD as UNSTATED
 from sharedcli.errors import UsageError
 from sharedcli.evaluation.items import Item
 from sharedcli.evaluation.methods.contract import Context, Workbench
+from sharedcli.evaluation.methods.sharedllm import SharedLLMPassages
 from sharedcli.evaluation.tasks.contract import Case, Outcome, Task
 from sharedcli.evaluation.tasks.questions import load_context
 from sharedcli.retrieve.find import find_passages
-from sharedcli.retrieve.gate import THRESHOLD, answerable, measure_support
+from sharedcli.retrieve.gate import THRESHOLD, answerable, is_about_all, measure_support
 
 WAYS = ("before", "gate", "late")
+VERDICT = "verdict"
 ANSWERED, UNANSWERED, FOREIGN = "false_refusal", "refusal", "foreign_refusal"
 """What a refusal is called where the document answers the question, and where it does not."""
 
@@ -50,6 +54,7 @@ class Abstain(Task):
     def __init__(self, items: Sequence[Item], bench: Workbench, seed: int) -> None:
         self._bench = bench
         self._contexts: dict[str, Context] = {}
+        self._asks = SharedLLMPassages(bench)
         self._cases = _cases(items, seed)
         if all(case.payload[2] == ANSWERED for case in self._cases):
             raise UsageError(
@@ -60,7 +65,7 @@ class Abstain(Task):
     @property
     def ways(self) -> Sequence[str]:
         """As ``Task.ways``."""
-        return WAYS
+        return (*WAYS, VERDICT) if self._bench.model.shared.config.abstains else WAYS
 
     @property
     def notes(self) -> Sequence[str]:
@@ -92,8 +97,20 @@ class Abstain(Task):
             chance = answerable(support)
             refused = not ranked or chance < THRESHOLD
             detail["answerable"] = round(chance, 4)
+            if way == VERDICT and not refused:
+                refused = self._unstated(context, item.question, detail)
         scores = {kind: float(refused), "correct": float(refused != (kind == ANSWERED))}
         return Outcome(scores, {**detail, "refused": refused})
+
+    def _unstated(self, context: Context, question: str, detail: dict[str, object]) -> bool:
+        """Whether the decoder finds that what it is given does not state the answer."""
+        opened = self._asks.ask(context, question, self._bench.settings.max_tokens)
+        verdict = opened.verdict
+        assert verdict is not None, "the adapter was taught to tell"
+        verdict.weigh(opened.stream.read(opened.prompt)[-1])
+        unstated = verdict.unstated or 0.0
+        detail["unstated"] = round(unstated, 4)
+        return unstated >= UNSTATED and not is_about_all(question)
 
     def _context(self, item: Item) -> Context:
         if item.group not in self._contexts:
