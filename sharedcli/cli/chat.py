@@ -128,10 +128,10 @@ class Chat:
                 if text := answer.text.strip():
                     self._history.append((question, text))
         if not session.json:
-            from sharedcli.cli.render_answer import show_not_found, source_line
+            from sharedcli.cli.render_answer import below_turn, show_not_found
 
             if answer.found:
-                session.terminal.aside(source_line(answer.sources))
+                session.terminal.aside(below_turn(answer))
             else:
                 show_not_found(session.terminal, answer)
 

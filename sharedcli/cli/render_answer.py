@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from sharedcli.answer.citations import Citation
 
 _ENDED = {
-    "length": ", cut there (--max-tokens)",
-    "repetition": ", ended where it began to repeat itself",
+    "length": "cut there (--max-tokens)",
+    "repetition": "ended where it began to repeat itself",
 }
 SHOWN = 5
 """Sources shown; ``--json`` has them all."""
@@ -44,17 +44,10 @@ def show_evidence(terminal: Terminal, answer: Answer) -> None:
     terminal.tell(table)
 
 
-def source_line(sources: Sequence[Citation]) -> str:
-    """The first pages in one line: "report.pdf p. 12 · p. 14"."""
-    names = _short_names(sources)
-    parts = []
-    shown = ""
-    for source in sources[:SHOWN]:
-        name = names[source.doc]
-        where = clean(place(source.page, source.label, source.paged, source.paragraph), 80)
-        parts.append(where if name == shown else f"{name} {where}")
-        shown = name
-    return " · ".join(parts)
+def below_turn(answer: Answer) -> str:
+    """What stands below an answer in a conversation: its first pages, and whether it was cut."""
+    ended = _ENDED.get(answer.usage.ended)
+    return " · ".join([_source_line(answer.sources), *([ended] if ended else [])])
 
 
 def show_not_found(terminal: Terminal, answer: Answer) -> None:
@@ -95,9 +88,10 @@ def model_text(answer: Answer) -> str:
     """Model, adapter and the decoder's window."""
     adapter = "no adapter" if answer.adapter == "none" else f"adapter {answer.adapter}"
     usage = answer.usage
+    ended = _ENDED.get(usage.ended)
     return (
         f"{answer.model} · {adapter} · {plural(usage.prompt_tokens, 'token')} in, "
-        f"{usage.answer_tokens:,} out{_ENDED.get(usage.ended, '')}"
+        f"{usage.answer_tokens:,} out{f', {ended}' if ended else ''}"
     )
 
 
@@ -118,6 +112,19 @@ def _sources(terminal: Terminal, sources: Sequence[Citation], stated: Sequence[b
         terminal.tell(Padding(quote, (0, 0, 0, 5), expand=False))
     if (rest := len(sources) - SHOWN) > 0:
         terminal.note(Text(f"     and {plural(rest, 'more page')}", style="dim"))
+
+
+def _source_line(sources: Sequence[Citation]) -> str:
+    """The first pages in one line: "report.pdf p. 12 · p. 14"."""
+    names = _short_names(sources)
+    parts = []
+    shown = ""
+    for source in sources[:SHOWN]:
+        name = names[source.doc]
+        where = clean(place(source.page, source.label, source.paged, source.paragraph), 80)
+        parts.append(where if name == shown else f"{name} {where}")
+        shown = name
+    return " · ".join(parts)
 
 
 def _short_names(sources: Sequence[Citation]) -> dict[str, str]:

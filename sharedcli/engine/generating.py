@@ -59,12 +59,14 @@ def text_of(
             usage.answer_tokens += 1
             usage.drafted_tokens, usage.accepted_tokens = decoder.drafted, decoder.accepted
             yield token
-        usage.ended = "stop" if usage.answer_tokens < settings.max_tokens else "length"
+        if answer.found:
+            usage.ended = "stop" if usage.answer_tokens < settings.max_tokens else "length"
 
     def pieces(answer: Answer) -> Iterator[str]:
         with guard_memory("answering"):
             text = decode_stream(model.base.tokenizer, tokens(answer))
             yield from without_repetition(text)
-        answer.usage.ended = answer.usage.ended or "repetition"
+        if answer.found:
+            answer.usage.ended = answer.usage.ended or "repetition"
 
     return pieces

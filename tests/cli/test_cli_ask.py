@@ -67,6 +67,7 @@ def test_json_has_the_whole_answer(library: Path, cli: Cli) -> None:
         "question",
         "answer",
         "found",
+        "unstated",
         "citations",
         "evidence",
         "usage",

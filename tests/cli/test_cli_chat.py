@@ -55,6 +55,10 @@ def test_turns_know_of_each_other(talk: Callable[..., Any], asked: list[Any]) ->
     assert "Sources" not in result.out
 
 
+def test_a_cut_answer_is_said_to_be_cut(talk: Callable[..., Any]) -> None:
+    assert " · cut there (--max-tokens)\n" in talk(OIL, flags=("--max-tokens", "1")).err
+
+
 def test_documents_can_be_chosen(talk: Callable[..., Any], asked: list[Any]) -> None:
     result = talk("/doc *.pdf", OIL, "/doc nothing.txt", OIL, "/doc all", OIL, "/doc")
     assert [documents for _, documents, _ in asked] == [["*.pdf"], ["*.pdf"], []]
