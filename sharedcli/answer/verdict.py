@@ -18,8 +18,8 @@ from sharedcli.model.tokens import tokenize_text
 NOT_STATED = "Not stated."
 """What a decoder is taught to say."""
 
-THRESHOLD = 0.5
-"""Least probability of that at which ``ask`` refuses."""
+THRESHOLD = 0.4
+"""Least probability of that at which ``ask`` refuses; see ``docs/reference/evaluation.md``."""
 
 NEVER = 2.0
 """A threshold that no probability reaches."""

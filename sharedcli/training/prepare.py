@@ -13,13 +13,14 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
 
-from sharedcli.model.adapter import Adapter, AdapterConfig, load_adapter
+from sharedcli.model.adapter import Adapter
 from sharedcli.model.base import Base, load_base
 from sharedcli.model.compressor import Compressor
 from sharedcli.model.devices import cpu_has_bfloat16, resolve_device
 from sharedcli.model.sharedllm import SharedLLM
 from sharedcli.training.cost import Cost
 from sharedcli.training.feed import Feed
+from sharedcli.training.first_adapter import first_adapter
 from sharedcli.training.fused import FusedStep, fits
 from sharedcli.training.heldout import HeldOut
 from sharedcli.training.objective import TrainingStep
@@ -121,7 +122,7 @@ def prepare(job: Job, observer: Observer) -> Prepared:
             tell=observer.told,
         )
     torch.manual_seed(job.recipe.seed)
-    adapter = _adapter(job, base)
+    adapter = first_adapter(job.recipe, job.adapter, base)
     model = SharedLLM(base.model, adapter)
     trained = choose_parameters(adapter, job.recipe.trainable)
     if job.recipe.checkpointing:
@@ -202,40 +203,6 @@ def _accelerator(job: Job) -> Accelerator:
 
 def _gpu_has_bfloat16() -> bool:
     return torch.cuda.is_available() and torch.cuda.get_device_capability()[0] >= 8
-
-
-def _adapter(job: Job, base: Base) -> Adapter:
-    plan = job.recipe.adapter
-    abstains = job.recipe.trainable.decoder and any(s.draw.absent for s in job.recipe.stages)
-    if job.adapter is not None:
-        adapter = load_adapter(job.adapter, base.model)
-        parts = job.recipe.trainable
-        kept = not (parts.compressor or parts.injection)
-        trees = (adapter.config.trees or adapter.digest()) if kept else ""
-        geometry = plan.geometry.build()
-        adapter.config = replace(
-            adapter.config,
-            geometry=geometry,
-            trees=trees,
-            abstains=abstains or adapter.config.abstains,
-        )
-        return adapter.float()
-    config = AdapterConfig(
-        form=plan.form,
-        injected_layers=plan.layers_of(base.layers),
-        key_position_mode=plan.key_position_mode,
-        geometry=plan.geometry.build(),
-        compressor_rank=plan.compressor_rank,
-        decoder_rank=plan.decoder_rank,
-        lora_alpha=plan.lora_alpha,
-        full_layers=plan.full_layers,
-        slot_bias=plan.slot_bias,
-        sink_tokens=plan.sink_tokens,
-        summary_layer=plan.summary_layer,
-        abstains=abstains,
-        base={"model_id": base.identity.model_id, "weights_sha256": base.identity.weights_sha256},
-    )
-    return Adapter(config, base.model).float()
 
 
 def _feeds(

@@ -30,10 +30,14 @@ def story() -> str:
 
 @pytest.fixture
 def make_bench(tiny_base: Callable[..., Any], tmp_path: Path) -> Callable[..., Workbench]:
-    """A function from settings to a workbench; window, adapter and its rank as told."""
+    """A function from settings to a workbench; window, adapter and what it is like as told."""
 
     def make(
-        window: int = 4096, trained: bool = False, decoder_rank: int = 0, **settings: Any
+        window: int = 4096,
+        trained: bool = False,
+        decoder_rank: int = 0,
+        abstains: bool = False,
+        **settings: Any,
     ) -> Workbench:
         base = tiny_base("llama", "float64")
         if window != base.window:
@@ -46,6 +50,7 @@ def make_bench(tiny_base: Callable[..., Any], tmp_path: Path) -> Callable[..., W
             geometry=geometry,
             steps=int(trained),
             decoder_rank=decoder_rank,
+            abstains=abstains,
         )
         adapter = Adapter(config, base.model)
         shared = SharedLLM(base.model, adapter)

@@ -15,7 +15,8 @@ from sharedcli.evaluation.items import Item
 from sharedcli.evaluation.methods.contract import Workbench
 from sharedcli.evaluation.methods.registry import make_methods
 from sharedcli.evaluation.reading import patient_reader
-from sharedcli.evaluation.tasks.abstain import join_texts
+from sharedcli.evaluation.tasks import abstain
+from sharedcli.evaluation.tasks.abstain import Abstain, join_texts
 from sharedcli.evaluation.tasks.needle import Needle, haystack
 from sharedcli.evaluation.tasks.perplexity import LongText, Perplexity, WindowSampler
 from sharedcli.evaluation.tasks.questions import Questions, by_document
@@ -140,3 +141,42 @@ def test_texts_are_joined_within_their_file() -> None:
     assert len({one.group for one in joined}) == 4
     assert joined[5] == items[5]
     assert [one.id for one in joined] == [one.id for one in items]
+
+
+# --- what the decoder finds ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("threshold", [0.0, 2.0])
+def test_the_decoders_verdict_is_a_way_to_abstain(
+    make_bench: Bench, story: str, threshold: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = [
+        _item(1, "sea", story),
+        replace(_item(2, "lamp", story.upper()), question="What is the plot?"),
+    ]
+    assert "verdict" not in Abstain(items, make_bench(trained=True), 0).ways
+    monkeypatch.setattr(abstain, "UNSTATED", threshold)
+    task = Abstain(items, make_bench(trained=True, abstains=True), 0)
+    assert task.ways[-1] == "verdict"
+    cases = task.cases()
+    assert {case.payload[2] for case in cases} == {"false_refusal", "refusal"}
+    for case in cases:
+        task.prepare(case)
+        outcome = task.measure(case, "verdict")
+        refuses = threshold == 0 and case.payload[0].question == "What?"
+        assert outcome.detail["refused"] == refuses
+        assert 0 < outcome.detail["unstated"] < 1
+        assert outcome.scores[case.payload[2]] == refuses
+
+
+def test_answers_that_are_scored_are_never_that_nothing_is_stated(
+    make_bench: Bench, story: str
+) -> None:
+    bench = make_bench(trained=True, abstains=True)
+    methods = make_methods(["none", "sharedllm"], bench)
+    task = Questions([_item(1, "sea", story)], methods, bench)
+    (case,) = task.cases()
+    task.prepare(case)
+    found = {way: task.measure(case, way).detail for way in task.ways}
+    assert "unstated" not in found["none"]
+    assert 0 < found["sharedllm"]["unstated"] < 1

@@ -381,6 +381,23 @@ def test_an_adapter_whose_compressor_stays_names_whose_trees_it_reads(
     assert go_on("fourth", tmp_path / "second" / "adapter").config.trees == ""
 
 
+def test_a_decoder_that_is_taught_to_abstain_is_said_to_and_stays_so(
+    toy_job: Callable[..., Job], tiny_base: Callable[..., Any], tmp_path: Path
+) -> None:
+    def taught(name: str, begun: Path | None, *overrides: str) -> bool:
+        job = toy_job("steps=1", *overrides, output=tmp_path / name)
+        folder = train(replace(job, adapter=begun), Record())
+        return load_adapter(folder, tiny_base().model).config.abstains
+
+    absent = "stages.draw.absent=0.5"
+    assert not taught("first", None)
+    assert taught("second", None, absent)
+    assert taught("third", tmp_path / "first" / "adapter", absent)
+    assert taught("fourth", tmp_path / "third" / "adapter")
+    frozen = ("trainable.decoder=false", absent)
+    assert not taught("fifth", tmp_path / "first" / "adapter", *frozen)
+
+
 def test_the_curve_is_drawn_or_its_absence_told(
     toy_job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,51 @@
+"""The adapter that a run begins with: a fresh one as the recipe plans it, or one to go on from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from sharedcli.model.adapter import Adapter, AdapterConfig, load_adapter
+from sharedcli.model.base import Base
+from sharedcli.training.recipe import Recipe
+
+
+def first_adapter(recipe: Recipe, folder: Path | None, base: Base) -> Adapter:
+    """Load the adapter in ``folder`` or make one; in float32, and described as it will be.
+
+    Raises:
+        UnreadableError, ModelMismatchError: the folder's adapter is broken, or another base's.
+    """
+    plan, parts = recipe.adapter, recipe.trainable
+    abstains = parts.decoder and any(stage.draw.absent for stage in recipe.stages)
+    if folder is None:
+        return Adapter(_described(recipe, base, abstains), base.model).float()
+    adapter = load_adapter(folder, base.model)
+    kept = not (parts.compressor or parts.injection)
+    adapter.config = replace(
+        adapter.config,
+        geometry=plan.geometry.build(),
+        # what an unchanged compressor made serves the adapter that comes of it
+        trees=(adapter.config.trees or adapter.digest()) if kept else "",
+        abstains=abstains or adapter.config.abstains,
+    )
+    return adapter.float()
+
+
+def _described(recipe: Recipe, base: Base, abstains: bool) -> AdapterConfig:
+    plan = recipe.adapter
+    return AdapterConfig(
+        form=plan.form,
+        injected_layers=plan.layers_of(base.layers),
+        key_position_mode=plan.key_position_mode,
+        geometry=plan.geometry.build(),
+        compressor_rank=plan.compressor_rank,
+        decoder_rank=plan.decoder_rank,
+        lora_alpha=plan.lora_alpha,
+        full_layers=plan.full_layers,
+        slot_bias=plan.slot_bias,
+        sink_tokens=plan.sink_tokens,
+        summary_layer=plan.summary_layer,
+        abstains=abstains,
+        base={"model_id": base.identity.model_id, "weights_sha256": base.identity.weights_sha256},
+    )
