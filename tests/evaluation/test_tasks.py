@@ -151,8 +151,8 @@ def test_the_decoders_verdict_is_a_way_to_abstain(
     make_bench: Bench, story: str, threshold: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     items = [
-        _item(1, "sea", story),
-        replace(_item(2, "lamp", story.upper()), question="What is the plot?"),
+        replace(_item(1, "sea", story), question="What of the sea?"),
+        replace(_item(2, "lamp", story.upper()), question="Give the plot of the sea."),
     ]
     assert "verdict" not in Abstain(items, make_bench(trained=True), 0).ways
     monkeypatch.setattr(abstain, "UNSTATED", threshold)
@@ -163,7 +163,7 @@ def test_the_decoders_verdict_is_a_way_to_abstain(
     for case in cases:
         task.prepare(case)
         outcome = task.measure(case, "verdict")
-        refuses = threshold == 0 and case.payload[0].question == "What?"
+        refuses = threshold == 0 and case.payload[0].question == "What of the sea?"
         assert outcome.detail["refused"] == refuses
         assert 0 < outcome.detail["unstated"] < 1
         assert outcome.scores[case.payload[2]] == refuses
