@@ -21,8 +21,16 @@ NOT_STATED = "Not stated."
 THRESHOLD = 0.4
 """Least probability of that at which ``ask`` refuses; see ``docs/reference/evaluation.md``."""
 
+UNNAMED, UNNAMED_THRESHOLD = 0.2, 0.15
+"""Share of a question's words that the documents hold nowhere, and what is enough from it on."""
+
 NEVER = 2.0
 """A threshold that no probability reaches."""
+
+
+def threshold(absent: float) -> float:
+    """From which probability on a question is refused; ``absent`` as in ``Support``."""
+    return UNNAMED_THRESHOLD if absent >= UNNAMED else THRESHOLD
 
 
 class Verdict:
@@ -36,7 +44,7 @@ class Verdict:
         unstated: how probable it was that the answer is not stated; None before.
     """
 
-    def __init__(self, tokenizer: Any, threshold: float = THRESHOLD) -> None:
+    def __init__(self, tokenizer: Any, threshold: float) -> None:
         self._token = int(tokenize_text(tokenizer, NOT_STATED)[0][0])
         self._threshold = threshold
         self.unstated: float | None = None

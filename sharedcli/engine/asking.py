@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from sharedcli.answer.answer import Answer, Evidence, OpenedChunk, Timings, Usage
 from sharedcli.answer.citations import Citation, cite
 from sharedcli.answer.prompt import Excerpt, build_prompt
+from sharedcli.answer.verdict import NEVER, threshold
 from sharedcli.engine.generating import text_of
 from sharedcli.engine.loading import LoadedModel
 from sharedcli.engine.opening import CHUNK_PASSAGES, open_frontiers, unquoted
@@ -27,7 +28,7 @@ from sharedcli.model.compressed import CompressedKV
 from sharedcli.model.devices import guard_memory
 from sharedcli.retrieve.find import find_passages
 from sharedcli.retrieve.follow_up import search_text, stands_alone
-from sharedcli.retrieve.gate import THRESHOLD, answerable, is_about_all, measure_support
+from sharedcli.retrieve.gate import THRESHOLD, Support, answerable, measure_support
 from sharedcli.retrieve.lexical import query_terms
 from sharedcli.retrieve.rank import RankedPassage
 from sharedcli.retrieve.search import ChunkFrontier
@@ -83,7 +84,8 @@ class Asker:
         ids = [record.id for record in records]
         ranked = find_passages(self._store, wanted, ids, self._encoder)
         may_refuse = self._settings.abstain == "auto" and stands_alone(question, history)
-        refusal = self._refusal(wanted, ids, ranked) if may_refuse or not ranked else ""
+        support = measure_support(self._store, wanted, ids, ranked) if may_refuse else None
+        refusal = self._refusal(support, ranked)
         timings.search = time.monotonic() - mark
         if refusal:
             return self._nothing(question, refusal, ranked, timings=timings, started=started)
@@ -101,7 +103,7 @@ class Asker:
             timings=timings,
             started=started,
             history=history,
-            may_refuse=may_refuse and not is_about_all(wanted),
+            limit=NEVER if support is None or support.whole else threshold(support.absent),
         )
 
     def frontiers(
@@ -138,7 +140,7 @@ class Asker:
         timings: Timings,
         started: float,
         history: Sequence[tuple[str, str]],
-        may_refuse: bool,
+        limit: float,
     ) -> Answer:
         model, settings = self._model, self._settings
         verbatim = list(ranked[: settings.passages])
@@ -146,14 +148,14 @@ class Asker:
         injected = model.shared.prepare(context)
         # Slots take positions before the running text, and all must lie in the window.
         start = 0 if injected is None else int(injected.start.max())
-        limit = model.base.window - settings.max_tokens - start
-        if limit <= 0:
+        room = model.base.window - settings.max_tokens - start
+        if room <= 0:
             raise UsageError(
                 f"--max-tokens {settings.max_tokens} and {start} positions of slots leave nothing "
                 f"of the model's window of {model.base.window} tokens; lower --max-tokens or "
                 "--budget"
             )
-        prompt = build_prompt(model.base.tokenizer, question, excerpts, limit, history)
+        prompt = build_prompt(model.base.tokenizer, question, excerpts, room, history)
         slots = context.slots if context else 0
         covered = sum(node.tokens for opened in frontiers for node in opened.nodes)
         refusal = f"what was found does not seem to answer this; {self._nearest(ranked)}"
@@ -173,17 +175,21 @@ class Asker:
             model=model.base.identity.model_id,
             adapter=model.adapter_name,
             _pieces=text_of(
-                model, settings, prompt.tokens, injected, refusal if may_refuse and excerpts else ""
+                model,
+                settings,
+                prompt.tokens,
+                injected,
+                threshold=limit if excerpts else NEVER,
+                refusal=refusal,
             ),
             _started=started,
         )
 
-    def _refusal(self, wanted: str, ids: list[str], ranked: Sequence[RankedPassage]) -> str:
+    def _refusal(self, support: Support | None, ranked: Sequence[RankedPassage]) -> str:
         """Why there is no answer in the documents; "" if there may be one."""
         if not ranked:
             return "no passage of the documents fits the question"
-        support = measure_support(self._store, wanted, ids, ranked)
-        if answerable(support) >= THRESHOLD:
+        if support is None or answerable(support) >= THRESHOLD:
             return ""
         return f"nothing in the documents seems to answer this; {self._nearest(ranked)}"
 

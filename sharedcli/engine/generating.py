@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sharedcli.answer.repetition import without_repetition
 from sharedcli.answer.stream import decode_stream, stop_tokens
-from sharedcli.answer.verdict import NEVER, THRESHOLD, Verdict
+from sharedcli.answer.verdict import Verdict
 from sharedcli.engine.loading import LoadedModel
 from sharedcli.model.decoder import Decoder, Sampling
 from sharedcli.model.devices import guard_memory
@@ -26,6 +26,8 @@ def text_of(
     settings: Settings,
     prompt: list[int],
     injected: InjectedKV | None,
+    *,
+    threshold: float,
     refusal: str,
 ) -> Callable[[Answer], Iterator[str]]:
     """What produces an answer's text when it is iterated, and fills in its usage.
@@ -35,12 +37,12 @@ def text_of(
         settings: sampling, longest answer, weights for decoding.
         prompt: token ids.
         injected: slots, or None.
-        refusal: what to say where the decoder finds no answer in what it was given; "" to have it
-            answer all the same.
+        threshold: how probable it must be to the decoder that what it was given states no answer.
+        refusal: what to say then.
     """
     sampling = Sampling(settings.temperature, settings.top_p, settings.seed)
     stop = stop_tokens(model.base.model.config, model.base.tokenizer)
-    verdict = Verdict(model.base.tokenizer, THRESHOLD if refusal else NEVER)
+    verdict = Verdict(model.base.tokenizer, threshold)
     weights: Any = settings.decode_weights  # one of its choices, as settings are checked
 
     def tokens(answer: Answer) -> Iterator[int]:

@@ -89,13 +89,8 @@ def measure_support(
         not any(doc in chosen for doc in index.count_text(quote_term(term))) for term in terms
     )
     absent = missing / max(1, len(terms))
-    whole = is_about_all(question)
+    whole = not WHOLE.isdisjoint(terms)
     return Support(max(cosines, default=None), absent, passages, len(cosines), whole)
-
-
-def is_about_all(question: str) -> bool:
-    """Whether a question is about a document as a whole."""
-    return not WHOLE.isdisjoint(query_terms(question)[:MAX_WORDS])
 
 
 def answerable(support: Support) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from sharedcli.answer.verdict import NEVER, NOT_STATED, Verdict
+from sharedcli.answer.verdict import NEVER, NOT_STATED, Verdict, threshold
 from sharedcli.model.tokens import tokenize_text
 
 
@@ -38,3 +38,7 @@ def test_it_refuses_from_its_threshold_and_forbids_its_token_below(
     assert logits[token] > -torch.inf  # those that were given stay as they were
     rest = torch.arange(len(logits)) != token
     assert torch.equal(allowed[rest], logits[rest])
+
+
+def test_less_is_enough_where_the_documents_lack_the_questions_words() -> None:
+    assert threshold(0.0) == threshold(0.19) > threshold(0.2) == threshold(1.0) > 0

@@ -139,7 +139,7 @@ def test_the_decoder_may_find_that_the_answer_is_not_stated(
     adapter_folder: Callable[..., str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(generating, "THRESHOLD", 0.0)  # whatever it finds
+    monkeypatch.setattr(asking, "threshold", lambda _: 0.0)  # whatever it finds
     folder = adapter_folder(abstains=True)
     answer = open_engine(adapter=folder, abstain=abstain, passages=2, max_tokens=3).ask(question)
     assert answer.found
@@ -159,7 +159,7 @@ def test_the_decoder_may_find_that_the_answer_is_not_stated(
 def test_an_adapter_that_was_not_taught_to_tell_is_not_asked(
     open_engine: Open, adapter_folder: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(generating, "THRESHOLD", 0.0)
+    monkeypatch.setattr(asking, "threshold", lambda _: 0.0)
     answer = open_engine(adapter=adapter_folder(), passages=2, max_tokens=3).ask(QUESTION)
     answer.read()
     assert (answer.found, answer.unstated) == (True, None)

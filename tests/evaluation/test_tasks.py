@@ -155,7 +155,7 @@ def test_the_decoders_verdict_is_a_way_to_abstain(
         replace(_item(2, "lamp", story.upper()), question="Give the plot of the sea."),
     ]
     assert "verdict" not in Abstain(items, make_bench(trained=True), 0).ways
-    monkeypatch.setattr(abstain, "UNSTATED", threshold)
+    monkeypatch.setattr(abstain, "threshold", lambda _: threshold)
     task = Abstain(items, make_bench(trained=True, abstains=True), 0)
     assert task.ways[-1] == "verdict"
     cases = task.cases()

@@ -21,7 +21,7 @@ from dataclasses import replace
 from random import Random
 from typing import ClassVar
 
-from sharedcli.answer.verdict import THRESHOLD as UNSTATED
+from sharedcli.answer.verdict import threshold
 from sharedcli.errors import UsageError
 from sharedcli.evaluation.items import Item
 from sharedcli.evaluation.methods.contract import Context, Workbench
@@ -29,7 +29,7 @@ from sharedcli.evaluation.methods.sharedllm import SharedLLMPassages
 from sharedcli.evaluation.tasks.contract import Case, Outcome, Task
 from sharedcli.evaluation.tasks.questions import load_context
 from sharedcli.retrieve.find import find_passages
-from sharedcli.retrieve.gate import THRESHOLD, answerable, is_about_all, measure_support
+from sharedcli.retrieve.gate import THRESHOLD, Support, answerable, measure_support
 
 WAYS = ("before", "gate", "late")
 VERDICT = "verdict"
@@ -98,19 +98,21 @@ class Abstain(Task):
             refused = not ranked or chance < THRESHOLD
             detail["answerable"] = round(chance, 4)
             if way == VERDICT and not refused:
-                refused = self._unstated(context, item.question, detail)
+                refused = self._unstated(context, item.question, support, detail)
         scores = {kind: float(refused), "correct": float(refused != (kind == ANSWERED))}
         return Outcome(scores, {**detail, "refused": refused})
 
-    def _unstated(self, context: Context, question: str, detail: dict[str, object]) -> bool:
+    def _unstated(
+        self, context: Context, question: str, support: Support, detail: dict[str, object]
+    ) -> bool:
         """Whether the decoder finds that what it is given does not state the answer."""
         opened = self._asks.ask(context, question, self._bench.settings.max_tokens)
         verdict = opened.verdict
         assert verdict is not None, "the adapter was taught to tell"
         verdict.weigh(opened.stream.read(opened.prompt)[-1])
         unstated = verdict.unstated or 0.0
-        detail["unstated"] = round(unstated, 4)
-        return unstated >= UNSTATED and not is_about_all(question)
+        detail |= {"unstated": round(unstated, 4), "absent": round(support.absent, 4)}
+        return unstated >= threshold(support.absent) and not support.whole
 
     def _context(self, item: Item) -> Context:
         if item.group not in self._contexts:
