@@ -21,7 +21,7 @@ NOT_STATED = "Not stated."
 THRESHOLD = 0.4
 """Least probability of that at which ``ask`` refuses; see ``docs/reference/evaluation.md``."""
 
-UNNAMED, UNNAMED_THRESHOLD = 0.2, 0.15
+UNNAMED, UNNAMED_THRESHOLD = 0.33, 0.2
 """Share of a question's words that the documents hold nowhere, and what is enough from it on."""
 
 NEVER = 2.0

@@ -41,4 +41,4 @@ def test_it_refuses_from_its_threshold_and_forbids_its_token_below(
 
 
 def test_less_is_enough_where_the_documents_lack_the_questions_words() -> None:
-    assert threshold(0.0) == threshold(0.19) > threshold(0.2) == threshold(1.0) > 0
+    assert threshold(0.0) == threshold(0.25) > threshold(1 / 3) == threshold(1.0) > 0
