@@ -199,9 +199,10 @@ class Decoder:
         produced: list[int] = []
         draft: list[int] = []
         first = self.read(prompt)
-        if weigh is not None and (first := weigh(first)) is None:  # type: ignore[assignment]
+        weighed = first if weigh is None else weigh(first)
+        if weighed is None:
             return
-        logits = first[None]
+        logits = weighed[None]
         while True:
             right = 0
             for row, guess in zip(logits, [*draft, None], strict=True):

@@ -65,5 +65,6 @@ def draw_absent(
 
 
 def _unnamed(question: str, words: str) -> float:
+    """Share of a question's words that are not among ``words``; 0 for one without words."""
     terms = query_terms(question)
-    return sum(words_alone(term) not in words for term in terms) / len(terms)
+    return sum(words_alone(term) not in words for term in terms) / max(1, len(terms))

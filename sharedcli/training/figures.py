@@ -51,7 +51,7 @@ _WORDS = (
     "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
     "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty",
 )  # fmt: skip
-_SLOT = re.compile(r"\{(it|[a-z]\d)\}")
+_BLANK = re.compile(r"\{(it|[a-z]\d)\}")
 
 
 def _count(rng: Random) -> str:
@@ -86,7 +86,7 @@ KINDS: dict[str, Callable[[Random], str]] = {
     "w": lambda rng: rng.choice(_PLACES),
     "k": lambda rng: f"{rng.randint(2, 99)}%",
 }
-"""What placeholders are filled with, by their first letter."""
+"""What blanks are filled with, by their first letter."""
 
 
 def make_reports(documents: int, seed: int = 0) -> Iterator[dict[str, Any]]:
@@ -103,12 +103,12 @@ def make_reports(documents: int, seed: int = 0) -> Iterator[dict[str, Any]]:
             said, places = _fill(fact["say"], drawn)
             for question, reply in fact["ask"]:
                 # what the question names is not what it asks for
-                slot = next(name for name in _SLOT.findall(reply) if name not in question)
+                blank = next(name for name in _BLANK.findall(reply) if name not in question)
                 asked.append(
                     {
                         "question": _fill(question, drawn)[0],
-                        "answers": [drawn[slot]],
-                        "start": len(context) + places[slot],
+                        "answers": [drawn[blank]],
+                        "start": len(context) + places[blank],
                         "reply": _fill(reply, drawn)[0],
                     }
                 )
@@ -117,9 +117,9 @@ def make_reports(documents: int, seed: int = 0) -> Iterator[dict[str, Any]]:
 
 
 def _draw(rng: Random, sentence: str, subject: str) -> dict[str, str]:
-    """What the placeholders of a sentence stand for; none holds another one."""
+    """What the blanks of a sentence stand for; none holds another one."""
     drawn = {"it": subject}
-    for name in _SLOT.findall(sentence):
+    for name in _BLANK.findall(sentence):
         while name not in drawn:
             value = KINDS[name[0]](rng)
             if not any(value in other or other in value for other in drawn.values()):
@@ -128,14 +128,14 @@ def _draw(rng: Random, sentence: str, subject: str) -> dict[str, str]:
 
 
 def _fill(text: str, drawn: dict[str, str]) -> tuple[str, dict[str, int]]:
-    """The text with its placeholders filled, as a sentence, and where each begins."""
+    """The text with its blanks filled, as a sentence, and where each begins."""
     filled, read = "", 0
     places: dict[str, int] = {}
-    for slot in _SLOT.finditer(text):
-        filled += text[read : slot.start()]
-        places.setdefault(slot[1], len(filled))
-        filled += drawn[slot[1]]
-        read = slot.end()
+    for blank in _BLANK.finditer(text):
+        filled += text[read : blank.start()]
+        places.setdefault(blank[1], len(filled))
+        filled += drawn[blank[1]]
+        read = blank.end()
     filled += text[read:]
     return filled[0].upper() + filled[1:], places
 

@@ -31,6 +31,7 @@ OTHER = TokenisedDocument(
     (
         _question("How many ships lie in the harbour?", "seven", 5),
         _question("Which novelist lived in Lisbon?", "Pessoa", 20),
+        _question("?", "Azores", 30),
     ),
 )
 PART = "There are nine ships in the harbour at low water."
