@@ -63,18 +63,15 @@ class Usage:
 
 @dataclass
 class Timings:
-    """Seconds: loading, searching, reading slots, to the first piece of text, and in all."""
+    """Seconds: loading, searching, reading slots, to the first piece of text, from the first token
+    to the last, and in all. Text is there later than its first token where it is held back."""
 
     load: float = 0.0
     search: float = 0.0
     inject: float = 0.0
     first_token: float = 0.0
+    decode: float = 0.0
     total: float = 0.0
-
-    @property
-    def decode(self) -> float:
-        """From the first piece of text to the last."""
-        return self.total - self.first_token
 
 
 @dataclass
@@ -86,13 +83,15 @@ class Answer:
     Attributes:
         question: as asked.
         found: False if the documents hold nothing relevant: then there is no text. Whether the
-            decoder finds its answer there is known once the text has begun, or has not.
+            decoder finds its answer there is known once the text has begun, or has ended without.
         sources: pages with evidence, best first.
         evidence: what the decoder was given.
         model: id of the base.
         adapter: "default", a folder, or "none".
         unstated: how probable the decoder finds it that what it was given does not state the
             answer; None before it began, or where it was not taught to tell.
+        confidence: probability that the decoder gave the likeliest token where that was least; None
+            before it began. The longer an answer, the lower.
     """
 
     question: str
@@ -105,6 +104,7 @@ class Answer:
     adapter: str
     text: str = ""
     unstated: float | None = None
+    confidence: float | None = None
     _pieces: Callable[[Answer], Iterator[str]] = field(default=lambda _: iter(()), repr=False)
     _started: float = field(default_factory=time.monotonic, repr=False)
     _running: Iterator[str] | None = field(default=None, init=False, repr=False, compare=False)

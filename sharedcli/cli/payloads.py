@@ -64,6 +64,7 @@ def answer(found: Answer) -> Payload:
         "answer": found.text.strip(),
         "found": found.found,
         "unstated": None if found.unstated is None else round(found.unstated, 4),
+        "confidence": None if found.confidence is None else round(found.confidence, 4),
         "citations": citations(found),
         "evidence": asdict(found.evidence),
         "usage": asdict(found.usage),

@@ -21,6 +21,9 @@ _ENDED = {
     "length": "cut there (--max-tokens)",
     "repetition": "ended where it began to repeat itself",
 }
+_CONFIDENCE = ((0.8, "high"), (0.6, "fair"), (0.0, "low: read the sources"))
+"""From which probability on what is said; how often each is right is in docs/reference."""
+
 SHOWN = 5
 """Sources shown; ``--json`` has them all."""
 
@@ -37,17 +40,20 @@ def show_evidence(terminal: Terminal, answer: Answer) -> None:
     table.add_column(style="dim")
     for name, text in (
         ("Evidence", evidence_text(answer.evidence)),
+        ("Confidence", confidence_text(answer.confidence)),
         ("Time", timing_text(answer)),
         ("Model", model_text(answer)),
     ):
-        table.add_row(name, Text(clean(text, 1000)))
+        if text:
+            table.add_row(name, Text(clean(text, 1000)))
     terminal.tell(table)
 
 
 def below_turn(answer: Answer) -> str:
-    """What stands below an answer in a conversation: its first pages, and whether it was cut."""
-    ended = _ENDED.get(answer.usage.ended)
-    return " · ".join([_source_line(answer.sources), *([ended] if ended else [])])
+    """What stands below an answer in a conversation: pages, how sure it is, how it ended."""
+    sure = confidence_text(answer.confidence)
+    more = (sure and f"confidence {sure}", _ENDED.get(answer.usage.ended))
+    return " · ".join([_source_line(answer.sources), *filter(None, more)])
 
 
 def show_not_found(terminal: Terminal, answer: Answer) -> None:
@@ -67,6 +73,13 @@ def evidence_text(evidence: Evidence) -> str:
     if evidence.note:
         parts.append(evidence.note)
     return " · ".join(parts)
+
+
+def confidence_text(confidence: float | None) -> str:
+    """How sure the decoder was of its least sure word; "" if it said nothing."""
+    if confidence is None:
+        return ""
+    return next(f"{confidence:.2f}, {said}" for least, said in _CONFIDENCE if confidence >= least)
 
 
 def timing_text(answer: Answer) -> str:

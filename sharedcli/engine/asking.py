@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from sharedcli.answer.answer import Answer, Evidence, OpenedChunk, Timings, Usage
 from sharedcli.answer.citations import Citation, cite
 from sharedcli.answer.prompt import Excerpt, build_prompt
-from sharedcli.answer.verdict import NEVER, threshold
 from sharedcli.engine.generating import text_of
 from sharedcli.engine.loading import LoadedModel
 from sharedcli.engine.opening import CHUNK_PASSAGES, open_frontiers, unquoted
@@ -103,7 +102,7 @@ class Asker:
             timings=timings,
             started=started,
             history=history,
-            limit=NEVER if support is None or support.whole else threshold(support.absent),
+            absent=None if support is None or support.whole else support.absent,
         )
 
     def frontiers(
@@ -140,7 +139,7 @@ class Asker:
         timings: Timings,
         started: float,
         history: Sequence[tuple[str, str]],
-        limit: float,
+        absent: float | None,
     ) -> Answer:
         model, settings = self._model, self._settings
         verbatim = list(ranked[: settings.passages])
@@ -179,7 +178,7 @@ class Asker:
                 settings,
                 prompt.tokens,
                 injected,
-                threshold=limit if excerpts else NEVER,
+                absent=absent if excerpts else None,
                 refusal=refusal,
             ),
             _started=started,

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
 from sharedcli.answer.repetition import without_repetition
 from sharedcli.answer.stream import decode_stream, stop_tokens
-from sharedcli.answer.verdict import Verdict
+from sharedcli.answer.verdict import Verdict, when_sure
 from sharedcli.engine.loading import LoadedModel
 from sharedcli.model.decoder import Decoder, Sampling
 from sharedcli.model.devices import guard_memory
@@ -27,7 +27,7 @@ def text_of(
     prompt: list[int],
     injected: InjectedKV | None,
     *,
-    threshold: float,
+    absent: float | None,
     refusal: str,
 ) -> Callable[[Answer], Iterator[str]]:
     """What produces an answer's text when it is iterated, and fills in its usage.
@@ -37,38 +37,36 @@ def text_of(
         settings: sampling, longest answer, weights for decoding.
         prompt: token ids.
         injected: slots, or None.
-        threshold: how probable it must be to the decoder that what it was given states no answer.
-        refusal: what to say then.
+        absent: share of the question's words that the documents hold nowhere; None where the
+            decoder's verdict does not count.
+        refusal: what to say where it does and nothing is answered.
     """
     sampling = Sampling(settings.temperature, settings.top_p, settings.seed)
     stop = stop_tokens(model.base.model.config, model.base.tokenizer)
-    verdict = Verdict(model.base.tokenizer, threshold)
+    verdict = Verdict(model.base.tokenizer, model.shared.config.abstains)
     weights: Any = settings.decode_weights  # one of its choices, as settings are checked
 
     def tokens(answer: Answer) -> Iterator[int]:
-        def weigh(logits: Tensor) -> Tensor | None:
-            allowed = verdict.weigh(logits)
-            answer.unstated = verdict.unstated
-            if allowed is None:
-                answer.refuse(refusal)
-            return allowed
-
         usage = answer.usage
         decoder = Decoder(model.shared, injected, weights)
-        first = weigh if model.shared.config.abstains else None
         given = torch.tensor(prompt)
-        for token in decoder.generate(given, stop, settings.max_tokens, sampling, first):
+        began = 0.0
+        for token in decoder.generate(given, stop, settings.max_tokens, sampling, verdict.weigh):
+            began = began or time.monotonic()
+            answer.timings.decode = time.monotonic() - began
             usage.answer_tokens += 1
             usage.drafted_tokens, usage.accepted_tokens = decoder.drafted, decoder.accepted
+            answer.unstated, answer.confidence = verdict.unstated, verdict.confidence
             yield token
-        if answer.found:
-            usage.ended = "stop" if usage.answer_tokens < settings.max_tokens else "length"
+        answer.unstated, answer.confidence = verdict.unstated, verdict.confidence
+        usage.ended = "stop" if usage.answer_tokens < settings.max_tokens else "length"
 
     def pieces(answer: Answer) -> Iterator[str]:
+        text = without_repetition(decode_stream(model.base.tokenizer, tokens(answer)))
+        if absent is not None:
+            text = when_sure(text, verdict, absent, lambda: answer.refuse(refusal))
         with guard_memory("answering"):
-            text = decode_stream(model.base.tokenizer, tokens(answer))
-            yield from without_repetition(text)
-        if answer.found:
-            answer.usage.ended = answer.usage.ended or "repetition"
+            yield from text
+        answer.usage.ended = answer.usage.ended or "repetition" if answer.found else ""
 
     return pieces

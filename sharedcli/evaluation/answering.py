@@ -10,26 +10,42 @@ import torch
 
 from sharedcli.answer.repetition import without_repetition
 from sharedcli.answer.stream import decode_stream, stop_tokens
+from sharedcli.answer.verdict import when_sure
 from sharedcli.evaluation.methods.contract import Opened, Workbench
 
 
 def answer_text(opened: Opened, bench: Workbench, max_tokens: int) -> str:
     """Return the greedy answer, at most ``max_tokens`` tokens; never that it is not stated."""
+    return "".join(_pieces(opened, bench, max_tokens)).strip()
+
+
+def refuses(opened: Opened, bench: Workbench, max_tokens: int, absent: float) -> bool:
+    """Whether the decoder refuses, as ``ask`` does; ``absent`` as in ``Support``.
+
+    Afterwards ``opened.verdict``, which there must be, tells why.
+    """
+    verdict = opened.verdict
+    assert verdict is not None, "the adapter was taught to tell"
+    refusals: list[bool] = []
+    pieces = _pieces(opened, bench, max_tokens)
+    next(when_sure(pieces, verdict, absent, lambda: refusals.append(True)), None)
+    return bool(refusals)
+
+
+def _pieces(opened: Opened, bench: Workbench, max_tokens: int) -> Iterator[str]:
     stop = stop_tokens(bench.model.base.config, bench.tokenizer)
 
     def tokens() -> Iterator[int]:
         logits = opened.stream.read(opened.prompt)[-1]
-        if opened.verdict is not None and (allowed := opened.verdict.weigh(logits)) is not None:
-            logits = allowed
         for number in range(max_tokens):
-            token = int(logits.argmax())
+            token = int((opened.verdict.weigh(logits) if opened.verdict else logits).argmax())
             if token in stop:
                 return
             yield token
             if number + 1 < max_tokens:
                 logits = opened.stream.read(torch.tensor([token]))[-1]
 
-    return "".join(without_repetition(decode_stream(bench.tokenizer, tokens()))).strip()
+    return without_repetition(decode_stream(bench.tokenizer, tokens()))
 
 
 def answer_letter(opened: Opened, bench: Workbench, options: int) -> str:

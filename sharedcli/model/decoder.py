@@ -186,11 +186,12 @@ class Decoder:
         stop: frozenset[int],
         max_tokens: int,
         sampling: Sampling = Sampling(),
-        weigh: Callable[[Tensor], Tensor | None] | None = None,
+        weigh: Callable[[Tensor], Tensor] | None = None,
     ) -> Iterator[int]:
         """Yield token ids that continue ``prompt`` [T] until a ``stop`` id or ``max_tokens``.
 
-        ``weigh`` may change the logits [V] of the first token; None instead of them ends it there.
+        ``weigh`` is given the logits [V] of every token that is picked, the stop id's too, in their
+        order, and may change them.
         ``drafted`` and ``accepted`` then count the tokens that were guessed, and guessed right.
         """
         processors = sampling.processors()
@@ -198,18 +199,17 @@ class Decoder:
         lookup = PromptLookup(prompt.tolist())
         produced: list[int] = []
         draft: list[int] = []
-        first = self.read(prompt)
-        weighed = first if weigh is None else weigh(first)
-        if weighed is None:
-            return
-        logits = weighed[None]
+        logits = self.read(prompt)[None]
         while True:
             right = 0
             for row, guess in zip(logits, [*draft, None], strict=True):
+                if len(produced) == max_tokens:
+                    return
                 said = torch.tensor([produced], dtype=torch.long, device=row.device)
-                scores = processors(said, row[None])[0]  # type: ignore[arg-type]
+                weighed = row if weigh is None else weigh(row)
+                scores = processors(said, weighed[None])[0]  # type: ignore[arg-type]
                 token = _pick(scores, sampling, generator)
-                if len(produced) == max_tokens or token in stop:
+                if token in stop:
                     return
                 produced.append(token)
                 lookup.append(token)

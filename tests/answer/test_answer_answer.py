@@ -63,7 +63,6 @@ def test_times_are_in_order() -> None:
     assert first > 0
     answer.read()
     assert answer.timings.first_token == first <= answer.timings.total
-    assert answer.timings.decode == answer.timings.total - first
 
 
 def test_an_empty_answer_has_a_time_too() -> None:

@@ -1,44 +1,133 @@
-"""The decoder's verdict: what it weighs, where it refuses, and what it forbids."""
+"""The decoder's verdict: what it weighs and forbids, what counts, and what is held back for it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
 import torch
 
-from sharedcli.answer.verdict import NEVER, NOT_STATED, Verdict, threshold
+from sharedcli.answer.verdict import HELD, NOT_STATED, Verdict, stated, when_sure
 from sharedcli.model.tokens import tokenize_text
+
+Weighed = Callable[..., Verdict]
+
+
+@pytest.fixture
+def tokenizer(tiny_base: Callable[..., Any]) -> Any:
+    return tiny_base().tokenizer
+
+
+@pytest.fixture
+def weighed(tokenizer: Any) -> Weighed:
+    """A verdict that has seen an answer's first token, and what it found."""
+
+    def make(unstated: float, confidence: float = 0.9) -> Verdict:
+        verdict = Verdict(tokenizer, tells=True)
+        verdict.unstated, verdict.confidence = unstated, confidence
+        return verdict
+
+    return make
+
+
+def logits_of(tokenizer: Any, probabilities: dict[int, float]) -> torch.Tensor:
+    logits = torch.full((len(tokenizer),), -torch.inf)
+    for token, probability in probabilities.items():
+        logits[token] = torch.tensor(probability).log()
+    return logits
+
+
+def test_its_token_is_forbidden_as_an_answers_first_and_least_confidence_counts(
+    tokenizer: Any,
+) -> None:
+    verdict = Verdict(tokenizer, tells=True)
+    assert (verdict.unstated, verdict.confidence, verdict.told()) == (None, None, {})
+    token = int(tokenize_text(tokenizer, NOT_STATED)[0][0])
+    one, two = (token + step for step in (-1, -2))
+    first = logits_of(tokenizer, {token: 0.5, one: 0.4, two: 0.1})
+    allowed = verdict.weigh(first)
+    assert first[token] > -torch.inf  # those that were given stay as they were
+    assert allowed[token] == -torch.inf
+    assert torch.equal(allowed[[one, two]], first[[one, two]])
+    assert verdict.told() == {"unstated": 0.5, "confidence": 0.8}
+    later = logits_of(tokenizer, {token: 0.6, one: 0.4})
+    assert torch.equal(verdict.weigh(later), later)
+    assert verdict.told() == {"unstated": 0.5, "confidence": 0.6}
+    verdict.weigh(logits_of(tokenizer, {one: 1.0}))
+    assert verdict.told() == {"unstated": 0.5, "confidence": 0.6}
+
+
+def test_a_decoder_that_was_not_taught_to_tell_doubts_nothing(tokenizer: Any) -> None:
+    verdict = Verdict(tokenizer, tells=False)
+    token = int(tokenize_text(tokenizer, NOT_STATED)[0][0])
+    logits = logits_of(tokenizer, {token: 0.9, token - 1: 0.1})
+    assert torch.equal(verdict.weigh(logits), logits)
+    assert verdict.told() == {"confidence": 0.9}
+    assert verdict.settled(1.0) and not verdict.doubtful(1.0)
+
+
+def test_each_of_the_three_counts() -> None:
+    rising = [0.01, 0.1, 0.3, 0.6, 0.9]
+    for low, high in pairwise(rising):
+        assert stated(low, 0.5, 0.0) > stated(high, 0.5, 0.0)
+        assert stated(0.1, low, 0.0) < stated(0.1, high, 0.0)
+        assert stated(0.1, 0.5, low) > stated(0.1, 0.5, high)
+    assert 0 < stated(1.0, 0.0, 1.0) < stated(0.0, 1.0, 0.0) < 1
+
+
+def test_nothing_is_settled_that_may_become_doubtful(weighed: Weighed) -> None:
+    settled = [weighed(0.001), weighed(0.001, confidence=0.0)]
+    assert all(one.settled(0.0) and not one.doubtful(0.0) for one in settled)
+    open_yet = weighed(0.3)
+    assert not open_yet.settled(0.0) and not open_yet.doubtful(0.0)
+    assert weighed(0.3, confidence=0.1).doubtful(0.0)
+    assert not weighed(0.3, confidence=0.6).doubtful(0.0)
+    assert weighed(0.3, confidence=0.6).doubtful(0.5)  # half of the question's words stand nowhere
+
+
+def read(verdict: Verdict, pieces: list[str], absent: float = 0.0) -> tuple[list[str], int, int]:
+    """What comes of ``pieces``, how many were taken for the first of it, and refusals."""
+    taken = refusals = 0
+
+    def come() -> Iterator[str]:
+        nonlocal taken
+        for piece in pieces:
+            taken += 1
+            yield piece
+
+    def refuse() -> None:
+        nonlocal refusals
+        refusals += 1
+
+    answer = when_sure(come(), verdict, absent, refuse)
+    first = next(answer, None)
+    before = taken
+    return [*([first] if first else []), *answer], before, refusals
+
+
+def test_what_is_settled_streams_from_its_first_piece(weighed: Weighed) -> None:
+    assert read(weighed(0.001), ["It", " is.", " So"]) == (["It", " is.", " So"], 1, 0)
 
 
 @pytest.mark.parametrize(
-    ("probability", "threshold", "refuses"),
-    [(0.6, 0.5, True), (0.4, 0.5, False), (0.999, NEVER, False)],
+    ("pieces", "expected", "taken"),
+    [
+        (["It", " costs", " 3.6", " crowns."], ["It costs 3.6 crowns."], 4),
+        (["One.", " Two.", " Three."], ["One. Two.", " Three."], 2),
+        (["A\n", "B"], ["A\n", "B"], 1),
+        (["word " * 20] * 5, ["word " * 80, "word " * 20], HELD // 100),
+        ([], [], 0),
+    ],
 )
-def test_it_refuses_from_its_threshold_and_forbids_its_token_below(
-    probability: float, threshold: float, refuses: bool, tiny_base: Callable[..., Any]
+def test_what_is_open_waits_for_its_first_sentence(
+    pieces: list[str], expected: list[str], taken: int, weighed: Weighed
 ) -> None:
-    tokenizer = tiny_base().tokenizer
-    token = int(tokenize_text(tokenizer, NOT_STATED)[0][0])
-    others = torch.full((20,), (1 - probability) / 19)
-    others[token % 20] = probability
-    logits = torch.full((len(tokenizer),), -torch.inf)
-    places = [token if i == token % 20 else i + (i == token) * 20 for i in range(20)]
-    logits[places] = others.log()
-    verdict = Verdict(tokenizer, threshold)
-    assert verdict.unstated is None
-    allowed = verdict.weigh(logits)
-    assert verdict.unstated == pytest.approx(probability, abs=1e-5)
-    if refuses:
-        assert allowed is None
-        return
-    assert allowed is not None
-    assert allowed[token] == -torch.inf
-    assert logits[token] > -torch.inf  # those that were given stay as they were
-    rest = torch.arange(len(logits)) != token
-    assert torch.equal(allowed[rest], logits[rest])
+    assert read(weighed(0.3), pieces) == (expected, taken, 0)
 
 
-def test_less_is_enough_where_the_documents_lack_the_questions_words() -> None:
-    assert threshold(0.0) == threshold(0.25) > threshold(1 / 3) == threshold(1.0) > 0
+def test_what_is_doubtful_is_refused_and_goes_no_further(weighed: Weighed) -> None:
+    verdict = weighed(0.3, confidence=0.1)
+    assert read(verdict, ["He is", " Bob.\n", "And so on."]) == ([], 2, 1)
+    assert read(weighed(0.9, confidence=0.1), []) == ([], 0, 1)

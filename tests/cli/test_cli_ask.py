@@ -68,6 +68,7 @@ def test_json_has_the_whole_answer(library: Path, cli: Cli) -> None:
         "answer",
         "found",
         "unstated",
+        "confidence",
         "citations",
         "evidence",
         "usage",
@@ -127,6 +128,20 @@ def test_an_answer_that_did_not_end_by_itself_is_told(
     assert told in line if told else line.endswith("2 out")
     answers(_answer("It rose.", usage=usage))
     assert cli("ask", "what?", "--json").json["usage"]["ended"] == ended
+
+
+@pytest.mark.parametrize(
+    ("confidence", "told"),
+    [(None, None), (0.3, "0.30, low: read the sources"), (0.6, "0.60, fair"), (0.97, "0.97, high")],
+)
+def test_how_sure_the_decoder_was_is_told(
+    confidence: float | None, told: str | None, answers: Callable[[Answer], None], cli: Cli
+) -> None:
+    answers(_answer("It rose.", confidence=confidence))
+    rows = [line.split(maxsplit=1) for line in cli("ask", "what?").err.splitlines() if line]
+    assert dict(row for row in rows if len(row) == 2).get("Confidence") == told
+    answers(_answer("It rose.", confidence=confidence))
+    assert cli("ask", "what?", "--json").json["confidence"] == confidence
 
 
 def test_injection_is_told(library: Path, cli: Cli) -> None:

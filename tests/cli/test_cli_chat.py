@@ -56,7 +56,9 @@ def test_turns_know_of_each_other(talk: Callable[..., Any], asked: list[Any]) ->
 
 
 def test_a_cut_answer_is_said_to_be_cut(talk: Callable[..., Any]) -> None:
-    assert " · cut there (--max-tokens)\n" in talk(OIL, flags=("--max-tokens", "1")).err
+    told = talk(OIL, flags=("--max-tokens", "1")).err
+    assert " · confidence 0." in told
+    assert " · cut there (--max-tokens)\n" in told
 
 
 def test_documents_can_be_chosen(talk: Callable[..., Any], asked: list[Any]) -> None:

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import torch
 
+from sharedcli.answer import verdict
 from sharedcli.errors import UsageError
 from sharedcli.evaluation.items import Item
 from sharedcli.evaluation.methods.contract import Workbench
 from sharedcli.evaluation.methods.registry import make_methods
 from sharedcli.evaluation.reading import patient_reader
-from sharedcli.evaluation.tasks import abstain
 from sharedcli.evaluation.tasks.abstain import Abstain, join_texts
 from sharedcli.evaluation.tasks.needle import Needle, haystack
 from sharedcli.evaluation.tasks.perplexity import LongText, Perplexity, WindowSampler
@@ -146,7 +146,7 @@ def test_texts_are_joined_within_their_file() -> None:
 # --- what the decoder finds ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("threshold", [0.0, 2.0])
+@pytest.mark.parametrize("threshold", [2.0, 0.0])
 def test_the_decoders_verdict_is_a_way_to_abstain(
     make_bench: Bench, story: str, threshold: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,7 +155,7 @@ def test_the_decoders_verdict_is_a_way_to_abstain(
         replace(_item(2, "lamp", story.upper()), question="Give the plot of the sea."),
     ]
     assert "verdict" not in Abstain(items, make_bench(trained=True), 0).ways
-    monkeypatch.setattr(abstain, "threshold", lambda _: threshold)
+    monkeypatch.setattr(verdict, "THRESHOLD", threshold)
     task = Abstain(items, make_bench(trained=True, abstains=True), 0)
     assert task.ways[-1] == "verdict"
     cases = task.cases()
@@ -163,9 +163,9 @@ def test_the_decoders_verdict_is_a_way_to_abstain(
     for case in cases:
         task.prepare(case)
         outcome = task.measure(case, "verdict")
-        refuses = threshold == 0 and case.payload[0].question == "What of the sea?"
+        refuses = threshold == 2 and case.payload[0].question == "What of the sea?"
         assert outcome.detail["refused"] == refuses
-        assert 0 < outcome.detail["unstated"] < 1
+        assert 0 < outcome.detail["unstated"] < 1 and 0 < outcome.detail["confidence"] < 1
         assert outcome.scores[case.payload[2]] == refuses
 
 

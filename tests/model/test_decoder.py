@@ -36,21 +36,25 @@ def test_greedy_text_is_the_argmax_of_whole_passes(model: SharedLLM) -> None:
         text.append(token)
 
 
-def test_the_first_token_may_be_weighed_and_nothing_said(model: SharedLLM) -> None:
+def test_every_tokens_logits_are_weighed_in_their_order(model: SharedLLM) -> None:
     seen: list[torch.Tensor] = []
 
     def forbid(logits: torch.Tensor) -> torch.Tensor:
         seen.append(logits)
         return logits.index_fill(0, logits.argmax(), -torch.inf)
 
-    def generate(weigh: Any) -> list[int]:
+    def generate(stop: frozenset[int]) -> list[int]:
+        seen.clear()
         decoder = Decoder(model, model.prepare(random_slots(model, 3)))
-        return list(decoder.generate(ids(7), NEVER, 4, weigh=weigh))
+        return list(decoder.generate(ids(7), stop, 4, weigh=forbid))
 
-    said = generate(forbid)
-    assert len(seen) == 1 and len(said) == 4
-    assert said[0] == int(seen[0].topk(2).indices[1])
-    assert generate(lambda _: None) == []
+    said = generate(NEVER)
+    seconds = [int(logits.topk(2).indices[1]) for logits in seen]
+    assert len(said) == 4 and said == seconds
+    stop = next(token for token in said if token != said[0])
+    before = said.index(stop)
+    assert generate(frozenset({stop})) == said[:before]
+    assert len(seen) == before + 1  # the one that ended it too
 
 
 def test_reading_in_parts_equals_reading_at_once(model: SharedLLM) -> None:

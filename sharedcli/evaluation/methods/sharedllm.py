@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sharedcli.answer.verdict import NEVER, Verdict
+from sharedcli.answer.verdict import Verdict
 from sharedcli.baselines.streams import CachedStream
 from sharedcli.engine.opening import CHUNK_PASSAGES, unquoted
 from sharedcli.evaluation.methods.contract import Context, Method, Opened, UnfitError
@@ -130,7 +130,7 @@ class SharedLLMAlone(Method):
     def _opened(self, made: _Injection, prompt: Tensor, detail: dict[str, Any]) -> Opened:
         model = self.bench.model.shared
         stream = CachedStream(model, made.slots, "decoder")
-        verdict = Verdict(self.bench.tokenizer, NEVER) if model.config.abstains else None
+        verdict = Verdict(self.bench.tokenizer, True) if model.config.abstains else None
         return Opened(stream, prompt, made.count, made.tokens, detail, made.saved, verdict)
 
     def _injects(self) -> bool:

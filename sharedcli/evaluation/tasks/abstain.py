@@ -21,8 +21,8 @@ from dataclasses import replace
 from random import Random
 from typing import ClassVar
 
-from sharedcli.answer.verdict import threshold
 from sharedcli.errors import UsageError
+from sharedcli.evaluation.answering import refuses
 from sharedcli.evaluation.items import Item
 from sharedcli.evaluation.methods.contract import Context, Workbench
 from sharedcli.evaluation.methods.sharedllm import SharedLLMPassages
@@ -106,13 +106,12 @@ class Abstain(Task):
         self, context: Context, question: str, support: Support, detail: dict[str, object]
     ) -> bool:
         """Whether the decoder finds that what it is given does not state the answer."""
-        opened = self._asks.ask(context, question, self._bench.settings.max_tokens)
-        verdict = opened.verdict
-        assert verdict is not None, "the adapter was taught to tell"
-        verdict.weigh(opened.stream.read(opened.prompt)[-1])
-        unstated = verdict.unstated or 0.0
-        detail |= {"unstated": round(unstated, 4), "absent": round(support.absent, 4)}
-        return unstated >= threshold(support.absent) and not support.whole
+        most = self._bench.settings.max_tokens
+        opened = self._asks.ask(context, question, most)
+        refused = refuses(opened, self._bench, most, support.absent)
+        assert opened.verdict is not None, "the adapter was taught to tell"
+        detail |= {**opened.verdict.told(), "absent": round(support.absent, 4)}
+        return refused and not support.whole
 
     def _context(self, item: Item) -> Context:
         if item.group not in self._contexts:

@@ -100,8 +100,8 @@ class Questions(Task):
             "context_tokens": opened.context_tokens,
             **opened.detail,
         }
-        if opened.verdict is not None and opened.verdict.unstated is not None:
-            detail["unstated"] = round(opened.verdict.unstated, 4)
+        if opened.verdict is not None:
+            detail |= opened.verdict.told()
         return Outcome(item.score(said), detail, opened.saved)
 
     def _document(self, item: Item) -> Context:
