@@ -82,9 +82,9 @@ def test_nothing_is_settled_that_may_become_doubtful(weighed: Weighed) -> None:
     assert all(one.settled(0.0) and not one.doubtful(0.0) for one in settled)
     open_yet = weighed(0.3)
     assert not open_yet.settled(0.0) and not open_yet.doubtful(0.0)
-    assert weighed(0.3, confidence=0.1).doubtful(0.0)
-    assert not weighed(0.3, confidence=0.6).doubtful(0.0)
-    assert weighed(0.3, confidence=0.6).doubtful(0.5)  # half of the question's words stand nowhere
+    assert weighed(0.3, confidence=0.05).doubtful(0.0)
+    assert not weighed(0.3, confidence=0.4).doubtful(0.0)
+    assert weighed(0.3, confidence=0.4).doubtful(0.5)  # half of the question's words stand nowhere
 
 
 def read(verdict: Verdict, pieces: list[str], absent: float = 0.0) -> tuple[list[str], int, int]:
@@ -128,6 +128,6 @@ def test_what_is_open_waits_for_its_first_sentence(
 
 
 def test_what_is_doubtful_is_refused_and_goes_no_further(weighed: Weighed) -> None:
-    verdict = weighed(0.3, confidence=0.1)
+    verdict = weighed(0.3, confidence=0.05)
     assert read(verdict, ["He is", " Bob.\n", "And so on."]) == ([], 2, 1)
     assert read(weighed(0.9, confidence=0.1), []) == ([], 0, 1)

@@ -62,11 +62,12 @@ def adapter_folder(
         described = AdapterConfig(steps=steps, **fields)
         key = f"{noise} {described.to_json()}"
         if key not in made:
-            adapter = Adapter(described, tiny_base("llama").model)
-            generator = torch.Generator().manual_seed(5)
-            with torch.no_grad():
+            base = tiny_base("llama").model
+            with torch.random.fork_rng(), torch.no_grad():
+                torch.manual_seed(5)
+                adapter = Adapter(described, base)
                 for parameter in adapter.parameters():
-                    parameter.add_(noise * torch.randn(parameter.shape, generator=generator))
+                    parameter.add_(noise * torch.randn(parameter.shape))
             folder = tmp_path_factory.mktemp("adapter")
             adapter.save(folder)
             made[key] = str(folder)
