@@ -38,7 +38,8 @@ CLIP = 0.05
 HELD = 400
 """Characters that are held back at most, where no sentence ends."""
 
-_SENTENCE = re.compile(r"[.!?][\"'”’)\]]*\s|\n")
+_SENTENCE = re.compile(r"(\d|\w{4})[.!?][\"'”’)\]]*\s|\n")
+"""The end of one, unless it is that of an abbreviation: "Mr. Weeks", "Corning Inc. of New York"."""
 
 
 class Verdict:

@@ -115,7 +115,9 @@ def test_what_is_settled_streams_from_its_first_piece(weighed: Weighed) -> None:
     ("pieces", "expected", "taken"),
     [
         (["It", " costs", " 3.6", " crowns."], ["It costs 3.6 crowns."], 4),
-        (["One.", " Two.", " Three."], ["One. Two.", " Three."], 2),
+        (["It rose.", " So", " it did."], ["It rose. So", " it did."], 2),
+        (["In 1912.", " So", " it was."], ["In 1912. So", " it was."], 2),
+        (["Mr.", " Weeks of", " U.S.", " Inc.", " is."], ["Mr. Weeks of U.S. Inc. is."], 5),
         (["A\n", "B"], ["A\n", "B"], 1),
         (["word " * 20] * 5, ["word " * 80, "word " * 20], HELD // 100),
         ([], [], 0),
