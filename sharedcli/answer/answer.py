@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from sharedcli.answer.attribution import stating
+from sharedcli.answer.attribution import holding, specifics, stating
 from sharedcli.answer.citations import Citation
 
 Ended = Literal["", "stop", "length", "repetition"]
@@ -132,6 +132,18 @@ class Answer:
     def stated(self) -> tuple[bool, ...]:
         """For each source whether it says a sentence of the text word for word."""
         return stating(self.text, [source.around for source in self.sources])
+
+    @property
+    def held(self) -> tuple[tuple[str, ...], ...]:
+        """For each source the figures and names of the text, not of the question, that it has."""
+        wanted = specifics(self.text, self.question)
+        return holding(wanted, [source.around for source in self.sources])
+
+    @property
+    def unsupported(self) -> tuple[str, ...]:
+        """Figures and names of the text, not of the question, that no source has."""
+        held = {one for source in self.held for one in source}
+        return tuple(one for one in specifics(self.text, self.question) if one not in held)
 
     def read(self) -> str:
         """Run to the end and return the whole text."""

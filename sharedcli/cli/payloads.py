@@ -65,6 +65,7 @@ def answer(found: Answer) -> Payload:
         "found": found.found,
         "unstated": None if found.unstated is None else round(found.unstated, 4),
         "confidence": None if found.confidence is None else round(found.confidence, 4),
+        "unsupported": found.unsupported,
         "citations": citations(found),
         "evidence": asdict(found.evidence),
         "usage": asdict(found.usage),
@@ -75,10 +76,10 @@ def answer(found: Answer) -> Payload:
 
 
 def citations(found: Answer) -> list[Payload]:
-    """Its sources, and of each whether it says a sentence of the answer word for word."""
+    """Its sources, and of each what it has of the answer: a whole sentence, figures and names."""
     payloads = []
-    for source, stated in zip(found.sources, found.stated, strict=True):
-        payload = asdict(source) | {"stated": stated}
+    for source, stated, held in zip(found.sources, found.stated, found.held, strict=True):
+        payload = asdict(source) | {"stated": stated, "holds": held}
         del payload["around"]
         payloads.append(payload)
     return payloads

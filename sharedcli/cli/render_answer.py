@@ -27,13 +27,16 @@ _CONFIDENCE = ((0.8, "high"), (0.6, "fair"), (0.0, "low: read the sources"))
 SHOWN = 5
 """Sources shown; ``--json`` has them all."""
 
+SHOWN_SPECIFICS = 3
+"""Figures and names shown of a source."""
+
 
 def show_evidence(terminal: Terminal, answer: Answer) -> None:
     """Print sources, evidence and timings."""
     if terminal.quiet:
         return
     terminal.note("")
-    _sources(terminal, answer.sources, answer.stated)
+    _sources(terminal, answer)
     terminal.note("")
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
@@ -41,6 +44,7 @@ def show_evidence(terminal: Terminal, answer: Answer) -> None:
     for name, text in (
         ("Evidence", evidence_text(answer.evidence)),
         ("Confidence", confidence_text(answer.confidence)),
+        ("Check", unsupported_text(answer.unsupported)),
         ("Time", timing_text(answer)),
         ("Model", model_text(answer)),
     ):
@@ -82,6 +86,14 @@ def confidence_text(confidence: float | None) -> str:
     return next(f"{confidence:.2f}, {said}" for least, said in _CONFIDENCE if confidence >= least)
 
 
+def unsupported_text(unsupported: Sequence[str]) -> str:
+    """What of an answer no source has; "" if nothing."""
+    if not unsupported:
+        return ""
+    stand = "stands" if len(unsupported) == 1 else "stand"
+    return f"{_quoted(unsupported)} {stand} in none of the sources"
+
+
 def timing_text(answer: Answer) -> str:
     """Where the time went."""
     found = answer.timings
@@ -108,8 +120,9 @@ def model_text(answer: Answer) -> str:
     )
 
 
-def _sources(terminal: Terminal, sources: Sequence[Citation], stated: Sequence[bool]) -> None:
+def _sources(terminal: Terminal, answer: Answer) -> None:
     """The first pages with their quotes; a name that all share is said once."""
+    sources, stated, held = answer.sources, answer.stated, answer.held
     names = _short_names(sources)
     shared = len(names) == 1
     heading = Text("Sources", style="bold")
@@ -119,12 +132,23 @@ def _sources(terminal: Terminal, sources: Sequence[Citation], stated: Sequence[b
     for number, source in enumerate(sources[:SHOWN], start=1):
         where = clean(place(source.page, source.label, source.paged, source.paragraph), 80)
         name = "" if shared else f"{names[source.doc]}, "
-        says = (" · says so word for word", "green") if stated[number - 1] else ""
-        terminal.note(Text.assemble((f"{number:>3}  ", "cyan"), name, (where, "bold"), says))
+        says = ""
+        if stated[number - 1]:
+            says = " · says so word for word"
+        elif held[number - 1]:
+            says = f" · has {_quoted(held[number - 1])}"
+        line = Text.assemble((f"{number:>3}  ", "cyan"), name, (where, "bold"), (says, "green"))
+        terminal.note(line)
         quote = Text(f"“{clean(source.quote)}”", style="dim")
         terminal.tell(Padding(quote, (0, 0, 0, 5), expand=False))
     if (rest := len(sources) - SHOWN) > 0:
         terminal.note(Text(f"     and {plural(rest, 'more page')}", style="dim"))
+
+
+def _quoted(texts: Sequence[str]) -> str:
+    """The first three in quotation marks."""
+    more = " and more" if len(texts) > SHOWN_SPECIFICS else ""
+    return ", ".join(f"“{clean(text, 60)}”" for text in texts[:SHOWN_SPECIFICS]) + more
 
 
 def _source_line(sources: Sequence[Citation]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sharedcli.answer.attribution import stating
+from sharedcli.answer.attribution import holding, specifics, stating
 
 PAGE = (
     "The winter route is longer. The last safe place to turn back is the\ncairn at post\n88. Below "
@@ -49,3 +49,35 @@ def test_every_source_that_says_it_is_named() -> None:
         False,
     )
     assert stating(answer, []) == ()
+
+
+@pytest.mark.parametrize(
+    ("answer", "question", "expected"),
+    [
+        ("The CEO of Amcor is Ron Delia.", "Who is the CEO of Amcor?", ["Ron Delia"]),
+        ("Ron Delia and Bob Hill did.", "Who did?", ["Delia", "Bob Hill"]),
+        ("Turn back at the cairn.", "Where?", []),
+        ("It is paid on March 30, 2023.", "When is it paid?", ["March 30, 2023"]),
+        ("In 2022 it was $315 million, or 3.5%.", "And in 2022?", ["315 million", "3.5"]),
+        ("A million came. 5 million left.", "How many came?", ["5 million"]),
+        ("In 1,437 it was. In 1437 it was.", "When?", ["1437"]),
+        ("It is at post 88.\nThe B52 is not.", "Where?", ["88", "B52"]),
+        ("", "Where?", []),
+    ],
+)
+def test_figures_and_names_that_a_question_does_not_have_are_found(
+    answer: str, question: str, expected: list[str]
+) -> None:
+    assert list(specifics(answer, question)) == expected
+
+
+def test_a_source_holds_a_figure_or_a_name_as_a_whole() -> None:
+    wanted = ("1,437", "Marit Aune", "March 30, 2023", "88", "5")
+    sources = [
+        "1437 metres high, founded by\nMARIT\nAUNE on (March 30 2023)",
+        "11,437 and 1,437.5 metres; Marit, and Aune; the 30th of March 2023; 8 8, 3.5%",
+        "between 5 and 88",
+    ]
+    assert holding(wanted, sources) == (wanted[:3], (), ("88", "5"))
+    assert holding((), sources) == ((), (), ())
+    assert holding(wanted, []) == ()

@@ -69,6 +69,7 @@ def test_json_has_the_whole_answer(library: Path, cli: Cli) -> None:
         "found",
         "unstated",
         "confidence",
+        "unsupported",
         "citations",
         "evidence",
         "usage",
@@ -114,6 +115,32 @@ def test_a_source_that_says_the_answer_word_for_word_is_marked(
     assert [(one["doc"], one["stated"]) for one in found] == [("a.pdf", False), ("b.pdf", True)]
     answers(_answer("It rose by many litres then.", sources=sources))
     assert "word for word" not in cli("ask", "what?").err
+
+
+def test_what_of_an_answer_stands_in_a_source_and_what_in_none_is_told(
+    answers: Callable[[Answer], None], cli: Cli
+) -> None:
+    sources = tuple(
+        Citation(doc, "0" * 12, "t", 3, None, "quote", 0.5, around=around)
+        for doc, around in (("a.pdf", "Bob Hill was there."), ("b.pdf", "It was 4.5 litres."))
+    )
+    text = "It was Bob Hill, with 4.5 litres, on 3 May, and on 7 June, and 8 July."
+    answers(_answer(text, sources=sources))
+    told = cli("ask", "who?").err.splitlines()
+    assert "  1  a.pdf, p. 3 · has “Bob Hill”" in told
+    assert "  2  b.pdf, p. 3 · has “4.5”" in told
+    check = next(line for line in told if line.startswith("Check"))
+    assert check.split(maxsplit=1)[1] == (
+        "“3 May”, “7 June”, “8 July” stand in none of the sources"
+    )
+    answers(_answer(text.replace("7 June", "7 June and 9 June"), sources=sources))
+    assert "“8 July” and more stand in none" not in cli("ask", "who?").err
+    answers(_answer(text, sources=sources))
+    found = cli("ask", "who?", "--json").json
+    assert found["unsupported"] == ["3 May", "7 June", "8 July"]
+    assert [one["holds"] for one in found["citations"]] == [["Bob Hill"], ["4.5"]]
+    answers(_answer("It was Bob Hill.", sources=sources))
+    assert "Check" not in cli("ask", "who?").err
 
 
 @pytest.mark.parametrize(
