@@ -132,13 +132,12 @@ def _sources(terminal: Terminal, answer: Answer) -> None:
     for number, source in enumerate(sources[:SHOWN], start=1):
         where = clean(place(source.page, source.label, source.paged, source.paragraph), 80)
         name = "" if shared else f"{names[source.doc]}, "
-        says = ""
+        says = ("", "")
         if stated[number - 1]:
-            says = " · says so word for word"
-        elif held[number - 1]:
-            says = f" · has {_quoted(held[number - 1])}"
-        line = Text.assemble((f"{number:>3}  ", "cyan"), name, (where, "bold"), (says, "green"))
-        terminal.note(line)
+            says = (" · says so word for word", "green")
+        elif held[number - 1]:  # no sign that it is right: it may have it of something else
+            says = (f" · has {_quoted(held[number - 1])}", "dim")
+        terminal.note(Text.assemble((f"{number:>3}  ", "cyan"), name, (where, "bold"), says))
         quote = Text(f"“{clean(source.quote)}”", style="dim")
         terminal.tell(Padding(quote, (0, 0, 0, 5), expand=False))
     if (rest := len(sources) - SHOWN) > 0:
