@@ -2,7 +2,8 @@
 
 Notable choices:
 - A short question ("and in 2021?") and one that refers back ("who paid for it?") are searched for
-  together with the question before. Everything else is a question of its own.
+  together with the question before. Everything else is a question of its own, and of what names
+  somebody less makes one ("Who audits Amcor?"), unless it begins by going on ("What about Spain?").
 - "Which composer wrote symphonies in his exile?" refers to nobody outside: where enough has been
   said before a possessive, it belongs to that.
 - Only questions of their own are refused where the documents do not seem to answer them: others
@@ -19,7 +20,9 @@ _POSSESSIVE = frozenset(["his", "her", "its", "their"])
 _REFERRING_TEXT = "it they them he him she that this those these there then ones"
 _REFERRING = _POSSESSIVE.union(_REFERRING_TEXT.split())
 _ADDRESSING = frozenset(["you", "your", "previous", "previously", "earlier", "above", "again"])
+_GOING_ON = ("and ", "or ", "but ", "then ", "what about ", "how about ", "same ")
 _FEW_TERMS = 3
+_FEW_WITH_NAME = 2
 
 
 def search_text(question: str, history: Sequence[tuple[str, str]]) -> str:
@@ -41,13 +44,20 @@ def stands_alone(question: str, history: Sequence[tuple[str, str]]) -> bool:
 
 def _is_own(question: str) -> bool:
     terms, words = set(query_terms(question)), _words(question)
-    if len(terms) < _FEW_TERMS:
+    if len(terms) < (_FEW_WITH_NAME if _names(question) else _FEW_TERMS):
         return False
     referring = (place for place, word in enumerate(words) if word in _REFERRING)
     return all(
         words[place] in _POSSESSIVE
         and len(terms.intersection(query_terms(" ".join(words[:place])))) >= _FEW_TERMS
         for place in referring
+    )
+
+
+def _names(question: str) -> bool:
+    """Whether it begins anew and one of its further words, if searched for, has a capital."""
+    return not question.lower().lstrip().startswith(_GOING_ON) and any(
+        word[:1].isupper() and query_terms(word) for word in question.split()[1:]
     )
 
 

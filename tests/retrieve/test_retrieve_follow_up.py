@@ -16,6 +16,9 @@ BEFORE = [("Who keeps the lighthouse?", "Aino."), ("What does the oil cost?", "7
         "What did the harbour master say about that?",
         "What about their debts?",
         "Which company sold its oil?",  # two words before "its" are few
+        "Who audits the company?",
+        "What about the harbour of Turku?",  # it goes on, though it names a place
+        "Did Aino sell them?",
         "?",
     ],
 )
@@ -32,6 +35,9 @@ def test_short_questions_and_those_that_refer_back_are_searched_with_the_one_bef
         "Which composer wrote symphonies during his exile in Siberia?",
         "What products does the company sell in its stores?",
         "What did the harbour master's wife pay?",
+        "Who is the auditor of Amcor?",
+        "And what did the harbour master's wife pay?",
+        "Which airline does Amcor own?",
     ],
 )
 def test_other_questions_are_their_own(question: str) -> None:
