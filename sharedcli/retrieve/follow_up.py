@@ -2,8 +2,8 @@
 
 Notable choices:
 - A short question ("and in 2021?") and one that refers back ("who paid for it?") are searched for
-  together with the question before. Everything else is a question of its own, and of what names
-  somebody less makes one ("Who audits Amcor?"), unless it begins by going on ("What about Spain?").
+  together with the question before. Everything else is a question of its own, and fewer words
+  make one that asks by a name ("Who audits Amcor?"; not "In Spain or Italy?", "How about Spain?").
 - "Which composer wrote symphonies in his exile?" refers to nobody outside: where enough has been
   said before a possessive, it belongs to that.
 - Only questions of their own are refused where the documents do not seem to answer them: others
@@ -14,13 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sharedcli.retrieve.lexical import query_terms
+from sharedcli.retrieve.lexical import capitalised_terms, query_terms
 
 _POSSESSIVE = frozenset(["his", "her", "its", "their"])
 _REFERRING_TEXT = "it they them he him she that this those these there then ones"
 _REFERRING = _POSSESSIVE.union(_REFERRING_TEXT.split())
 _ADDRESSING = frozenset(["you", "your", "previous", "previously", "earlier", "above", "again"])
-_GOING_ON = ("and ", "or ", "but ", "then ", "what about ", "how about ", "same ")
+_ASKING_TEXT = (
+    "who whom whose what when where which why how is are was were do does did has have had can will"
+)
+_ASKING = frozenset(_ASKING_TEXT.split())
 _FEW_TERMS = 3
 _FEW_WITH_NAME = 2
 
@@ -44,7 +47,7 @@ def stands_alone(question: str, history: Sequence[tuple[str, str]]) -> bool:
 
 def _is_own(question: str) -> bool:
     terms, words = set(query_terms(question)), _words(question)
-    if len(terms) < (_FEW_WITH_NAME if _names(question) else _FEW_TERMS):
+    if len(terms) < (_FEW_WITH_NAME if _names(question, words) else _FEW_TERMS):
         return False
     referring = (place for place, word in enumerate(words) if word in _REFERRING)
     return all(
@@ -54,11 +57,10 @@ def _is_own(question: str) -> bool:
     )
 
 
-def _names(question: str) -> bool:
-    """Whether it begins anew and one of its further words, if searched for, has a capital."""
-    return not question.lower().lstrip().startswith(_GOING_ON) and any(
-        word[:1].isupper() and query_terms(word) for word in question.split()[1:]
-    )
+def _names(question: str, words: Sequence[str]) -> bool:
+    """Whether it asks a whole question and a word that is searched for has a capital."""
+    asks = words[:1] and words[0] in _ASKING and words[1:2] != ["about"]
+    return bool(asks and capitalised_terms(question))
 
 
 def _words(question: str) -> list[str]:

@@ -19,6 +19,8 @@ BEFORE = [("Who keeps the lighthouse?", "Aino."), ("What does the oil cost?", "7
         "Who audits the company?",
         "What about the harbour of Turku?",  # it goes on, though it names a place
         "Did Aino sell them?",
+        "In the June quarter?",  # no question by itself
+        "Turku and Helsinki?",
         "?",
     ],
 )
