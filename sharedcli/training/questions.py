@@ -94,12 +94,14 @@ class QuestionSampler:
         distractors: float = 0.0,
         verbatim: float = 0.0,
         passages: int = 1,
+        windows: float = 0.0,
         absent: float = 0.0,
     ) -> Sample:
         """Draw a context of at most ``context`` tokens and at most ``questions`` about it.
 
         In a share ``verbatim`` of draws the prompts quote one to ``passages`` passages of the
-        context; in a share ``absent`` of these one question has no answer there.
+        context, in a share ``windows`` of these the best windows of them; in a share ``absent`` one
+        question has no answer there.
 
         Raises:
             UsageError: no document of the data fits the context.
@@ -119,8 +121,9 @@ class QuestionSampler:
         if rng.random() < verbatim:
             if absent and rng.random() < absent:
                 found = self._with_absent(rng, asked, (begin, end), text, found)
-            found, texts = _quoted(rng, found, text, questions, rng.randint(1, passages))
-            quoted = [Excerpt("document", passage) for passage in texts]
+            spans = _quoted(rng, found[0], text, rng.randint(1, passages), windows)
+            found = _asked_together(found, spans, questions)
+            quoted = [Excerpt("document", text[begin:end]) for begin, end in spans]
         running = [self._running(rng, one, quoted, whole) for one in found[:questions]]
         return Sample(whole, tuple(running))
 
@@ -250,22 +253,30 @@ class QuestionSampler:
 
 
 def _quoted(
-    rng: Random, found: list[_Found], text: str, questions: int, count: int
-) -> tuple[list[_Found], list[str]]:
-    """The passages that a search has for the first of ``found``, and which questions to ask.
+    rng: Random, anchor: _Found, text: str, count: int, windows: float
+) -> list[tuple[int, int]]:
+    """What a search has for a question: ``count`` passages, or by a chance their windows."""
+    quotable = Quotable(text)
+    parts = windows > 0 and rng.random() < windows
+    choose = quotable.choose_windows if parts else quotable.choose
+    return choose(rng, anchor.question.question, anchor.place, count)
 
-    Those come first that the passages answer; of the others, which slots alone can answer, at most
-    one is asked with them.
+
+def _asked_together(
+    found: Sequence[_Found], spans: Sequence[tuple[int, int]], questions: int
+) -> list[_Found]:
+    """Which questions to ask with what was quoted for the first of ``found``, that one first.
+
+    Those follow that the quotations answer; of the others, which slots alone can answer, at most
+    one.
     """
     anchor, *others = found
-    spans = Quotable(text).choose(rng, anchor.question.question, anchor.place, count)
     inside: list[_Found] = []
     outside: list[_Found] = []
     for other in others:
         told = other.place is None or any(a <= other.place < b for a, b in spans)
         (inside if told else outside).append(other)
-    asked = [anchor, *inside, *outside[: int(len(inside) + 1 < questions)]]
-    return asked, [text[begin:end] for begin, end in spans]
+    return [anchor, *inside, *outside[: int(len(inside) + 1 < questions)]]
 
 
 def _answerable(document: TokenisedDocument, begin: int, end: int) -> list[TokenisedQuestion]:
