@@ -1,9 +1,9 @@
-"""Questions over a context: the document with the evidence, distractors around it, chat prompts.
+"""Questions over a context: the document with the evidence, and distractors around it.
 
 Notable choices:
 - Several questions share one context, which is compressed once: the cheapest way to pack.
-- The prompt is the one that ``ask`` uses; the loss is on the answer only. Whatever a search may see
-  (evidence spans, prompts) is known before the answer's tokens are joined on.
+- Whatever a search may see (evidence spans, quotations) is known before the answer's tokens are
+  joined on (``prompts.py``).
 - A question whose answer is not quoted from its document needs the whole document in its context;
   where the context is too short for that, it is left out.
 - All prompts of a context quote the same passages: what they begin with alike is read once where
@@ -23,23 +23,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sharedcli.answer.prompt import Excerpt, build_prompt
+from sharedcli.answer.prompt import Excerpt
 from sharedcli.errors import UsageError
 from sharedcli.training.absent import draw_absent
+from sharedcli.training.prompts import QuestionPrompts
 from sharedcli.training.quoting import Quotable
-from sharedcli.training.samples import Running, Sample
+from sharedcli.training.samples import Sample
 from sharedcli.training.sources import Source
 from sharedcli.training.token_files import (
     TokenFile,
     TokenisedDocument,
     TokenisedQuestion,
-    tokenise,
 )
-
-PROMPT_TOKENS = 1024
-"""Longest prompt, with its passages if it has some."""
-ANSWER_TOKENS = 512
-"""Longer answers are cut: their beginning is what matters for learning to read."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +68,7 @@ class QuestionSampler:
 
     def __init__(self, sources: Sequence[Source], tokenizer: Any, held: bool = False) -> None:
         self._tokenizer = tokenizer
-        self._stop = _stop_ids(tokenizer)
+        self._prompts = QuestionPrompts(tokenizer)
         self._documents = [
             (source.weight, _Asked(source.file, document))
             for source in sources
@@ -124,7 +119,10 @@ class QuestionSampler:
             spans = _quoted(rng, found[0], text, rng.randint(1, passages), windows)
             found = _asked_together(found, spans, questions)
             quoted = [Excerpt("document", text[begin:end]) for begin, end in spans]
-        running = [self._running(rng, one, quoted, whole) for one in found[:questions]]
+        running = [
+            self._prompts.running(rng, one.question, one.span, quoted, whole)
+            for one in found[:questions]
+        ]
         return Sample(whole, tuple(running))
 
     def _find(
@@ -216,41 +214,6 @@ class QuestionSampler:
     def _text(self, tokens: Tensor) -> str:
         return str(self._tokenizer.decode(tokens.tolist(), clean_up_tokenization_spaces=False))
 
-    def _running(
-        self, rng: Random, found: _Found, quoted: Sequence[Excerpt], context: Tensor
-    ) -> Running:
-        asked = _spelt(found.question)
-        answers = [text.strip() for text in found.question.answers if text.strip()]
-        answer = found.question.reply or rng.choice(answers)
-        prompt = build_prompt(self._tokenizer, asked, quoted, PROMPT_TOKENS).tokens
-        ids = tokenise(self._lead(prompt) + answer, self._tokenizer)["input_ids"]
-        ids = [*ids[:ANSWER_TOKENS], *self._stop]
-        verbatim = self._verbatim(asked, context)
-        return Running(
-            tokens=torch.tensor([*prompt, *ids]),
-            first_target=len(prompt),
-            evidence=found.span,
-            verbatim=torch.cat((verbatim, torch.tensor(ids))),
-        )
-
-    def _lead(self, prompt: Sequence[int]) -> str:
-        """A space where the prompt ends in a word, as the plain prompt's "Answer:" does."""
-        return "" if self._tokenizer.decode(prompt[-1:]).endswith(("\n", " ", ">")) else " "
-
-    def _verbatim(self, question: str, context: Tensor) -> Tensor:
-        """The prompt with the whole context in it, token by token, for full attention."""
-        mark = "\ue001"
-        room = PROMPT_TOKENS + 64
-        framed = build_prompt(self._tokenizer, question, (Excerpt("document", mark),), room).tokens
-        wanted = tokenise(mark, self._tokenizer)["input_ids"]
-        size = len(wanted)
-        for at in range(len(framed) - size + 1):
-            if framed[at : at + size] == wanted:
-                front, back = framed[:at], framed[at + size :]
-                return torch.cat((torch.tensor(front), context, torch.tensor(back)))
-        # the tokenizer merges the mark with its neighbours: put the context in front
-        return torch.cat((context, torch.tensor(framed)))
-
 
 def _quoted(
     rng: Random, anchor: _Found, text: str, count: int, windows: float
@@ -284,24 +247,3 @@ def _answerable(document: TokenisedDocument, begin: int, end: int) -> list[Token
     if end - begin == document.tokens:
         return list(document.questions)
     return [q for q in document.questions if begin <= q.start and q.end <= end]
-
-
-def _spelt(question: TokenisedQuestion) -> str:
-    if not question.choices:
-        return question.question
-    return question.question + "\nChoices: " + "; ".join(c.strip() for c in question.choices)
-
-
-def _stop_ids(tokenizer: Any) -> list[int]:
-    """What ends an answer: the end of the assistant's turn, else the end-of-text token."""
-    if getattr(tokenizer, "chat_template", None):
-        mark = "\ue001"
-        turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": mark}]
-        try:
-            text = str(tokenizer.apply_chat_template(turns, tokenize=False))
-        except Exception:  # templates raise what they like
-            text = ""
-        ids = tokenizer(text.rpartition(mark)[2].strip(), add_special_tokens=False)["input_ids"]
-        if ids and ids[0] in tokenizer.all_special_ids:
-            return [int(ids[0])]
-    return [] if tokenizer.eos_token_id is None else [int(tokenizer.eos_token_id)]
