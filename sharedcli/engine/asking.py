@@ -178,6 +178,7 @@ class Asker:
                 settings,
                 prompt.tokens,
                 injected,
+                asked=search_text(question, history),
                 absent=absent if excerpts else None,
                 refusal=refusal,
             ),

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
+from sharedcli.answer.echo import EchoGuard
 from sharedcli.answer.repetition import without_repetition
 from sharedcli.answer.stream import decode_stream, stop_tokens
 from sharedcli.answer.verdict import Verdict, when_sure
@@ -27,6 +29,7 @@ def text_of(
     prompt: list[int],
     injected: InjectedKV | None,
     *,
+    asked: str,
     absent: float | None,
     refusal: str,
 ) -> Callable[[Answer], Iterator[str]]:
@@ -37,6 +40,7 @@ def text_of(
         settings: sampling, longest answer, weights for decoding.
         prompt: token ids.
         injected: slots, or None.
+        asked: the question, with the one before if it goes on.
         absent: share of the question's words that the documents hold nowhere; None where the
             decoder's verdict does not count.
         refusal: what to say where it does and nothing is answered.
@@ -44,14 +48,19 @@ def text_of(
     sampling = Sampling(settings.temperature, settings.top_p, settings.seed)
     stop = stop_tokens(model.base.model.config, model.base.tokenizer)
     verdict = Verdict(model.base.tokenizer, model.shared.config.abstains)
+    guard = EchoGuard(model.base.tokenizer, asked, stop)
     weights: Any = settings.decode_weights  # one of its choices, as settings are checked
+
+    def weigh(logits: Tensor) -> Tensor:
+        return verdict.weigh(guard.weigh(logits))
 
     def tokens(answer: Answer) -> Iterator[int]:
         usage = answer.usage
         decoder = Decoder(model.shared, injected, weights)
         given = torch.tensor(prompt)
         began = 0.0
-        for token in decoder.generate(given, stop, settings.max_tokens, sampling, verdict.weigh):
+        for token in decoder.generate(given, stop, settings.max_tokens, sampling, weigh):
+            guard.hear(token)
             began = began or time.monotonic()
             answer.timings.decode = time.monotonic() - began
             usage.answer_tokens += 1
