@@ -8,18 +8,24 @@ from typing import Any
 
 import torch
 
+from sharedcli.answer.echo import EchoGuard
 from sharedcli.answer.repetition import without_repetition
 from sharedcli.answer.stream import decode_stream, stop_tokens
 from sharedcli.answer.verdict import when_sure
 from sharedcli.evaluation.methods.contract import Opened, Workbench
 
 
-def answer_text(opened: Opened, bench: Workbench, max_tokens: int) -> str:
-    """Return the greedy answer, at most ``max_tokens`` tokens; never that it is not stated."""
-    return "".join(_pieces(opened, bench, max_tokens)).strip()
+def answer_text(opened: Opened, bench: Workbench, question: str, max_tokens: int) -> str:
+    """Return the greedy answer to ``question``, at most ``max_tokens`` tokens.
+
+    As with ``ask`` it is never that the answer is not stated, and does not end as an echo.
+    """
+    return "".join(_pieces(opened, bench, question, max_tokens)).strip()
 
 
-def refuses(opened: Opened, bench: Workbench, max_tokens: int, absent: float) -> bool:
+def refuses(
+    opened: Opened, bench: Workbench, question: str, max_tokens: int, absent: float
+) -> bool:
     """Whether the decoder refuses, as ``ask`` does; ``absent`` as in ``Support``.
 
     Afterwards ``opened.verdict``, which there must be, tells why.
@@ -27,20 +33,23 @@ def refuses(opened: Opened, bench: Workbench, max_tokens: int, absent: float) ->
     verdict = opened.verdict
     assert verdict is not None, "the adapter was taught to tell"
     refusals: list[bool] = []
-    pieces = _pieces(opened, bench, max_tokens)
+    pieces = _pieces(opened, bench, question, max_tokens)
     next(when_sure(pieces, verdict, absent, lambda: refusals.append(True)), None)
     return bool(refusals)
 
 
-def _pieces(opened: Opened, bench: Workbench, max_tokens: int) -> Iterator[str]:
+def _pieces(opened: Opened, bench: Workbench, question: str, max_tokens: int) -> Iterator[str]:
     stop = stop_tokens(bench.model.base.config, bench.tokenizer)
+    guard = EchoGuard(bench.tokenizer, question, stop)
 
     def tokens() -> Iterator[int]:
         logits = opened.stream.read(opened.prompt)[-1]
         for number in range(max_tokens):
+            logits = guard.weigh(logits)
             token = int((opened.verdict.weigh(logits) if opened.verdict else logits).argmax())
             if token in stop:
                 return
+            guard.hear(token)
             yield token
             if number + 1 < max_tokens:
                 logits = opened.stream.read(torch.tensor([token]))[-1]

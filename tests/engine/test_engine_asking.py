@@ -159,6 +159,31 @@ def test_the_decoder_may_find_that_the_answer_is_not_stated(
         assert note == ""
 
 
+def test_the_guard_hears_every_token_and_decides_what_may_follow(
+    open_engine: Open, watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[int] = []
+    asked: list[str] = []
+
+    class Counting:
+        """Forces one token after another, by what it has heard."""
+
+        def __init__(self, tokenizer: Any, question: str, stop: frozenset[int]) -> None:
+            asked.append(question)
+
+        def hear(self, token: int) -> None:
+            heard.append(token)
+
+        def weigh(self, logits: torch.Tensor) -> torch.Tensor:
+            return torch.nn.functional.one_hot(torch.tensor(len(heard) + 5), len(logits)) * 9.0
+
+    monkeypatch.setattr(generating, "EchoGuard", Counting)
+    answer, tokens = _ask(open_engine(max_tokens=12), watched)
+    assert asked == [QUESTION]
+    assert heard == tokens == list(range(5, 17))
+    assert answer.confidence is not None  # the verdict hears of what was picked
+
+
 def test_an_adapter_that_was_not_taught_to_tell_is_not_asked(
     open_engine: Open, adapter_folder: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

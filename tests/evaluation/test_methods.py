@@ -176,7 +176,7 @@ def test_answers_are_greedy_and_bounded(make_bench: Bench, story: str) -> None:
     bench = make_bench()
     context = Context.of_text(story, bench)
     said = [
-        answer_text(_method("full", bench).ask(context, "Which day?", 8), bench, 8)
+        answer_text(_method("full", bench).ask(context, "Which day?", 8), bench, "Which day?", 8)
         for _ in range(2)
     ]
     assert said[0] == said[1]

@@ -114,7 +114,7 @@ class Needle(Task):
         question = f"What is the special magic number of {city}?"
         with guard_memory("answering"):
             opened = self._methods[way].ask(context, question, ANSWER_TOKENS)
-            said = answer_text(opened, self._bench, ANSWER_TOKENS)
+            said = answer_text(opened, self._bench, question, ANSWER_TOKENS)
         scores = {"found": float(number in said.replace(",", ""))}
         scores |= {name: opened.detail[name] for name in REACHED if name in opened.detail}
         detail: dict[str, Any] = {

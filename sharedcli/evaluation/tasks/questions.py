@@ -89,7 +89,7 @@ class Questions(Task):
             if item.options:
                 said = answer_letter(opened, self._bench, len(item.options))
             else:
-                said = answer_text(opened, self._bench, tokens)
+                said = answer_text(opened, self._bench, item.question, tokens)
         detail: dict[str, Any] = {
             **({"id": item.name} if item.name else {}),
             "question": item.question,
