@@ -96,7 +96,6 @@ class Feed:
                     distractors=draw.distractors,
                     verbatim=draw.verbatim,
                     passages=draw.passages,
-                    windows=draw.windows,
                     absent=draw.absent,
                 )
                 for _ in range(stage.batch)

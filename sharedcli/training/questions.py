@@ -89,14 +89,12 @@ class QuestionSampler:
         distractors: float = 0.0,
         verbatim: float = 0.0,
         passages: int = 1,
-        windows: float = 0.0,
         absent: float = 0.0,
     ) -> Sample:
         """Draw a context of at most ``context`` tokens and at most ``questions`` about it.
 
         In a share ``verbatim`` of draws the prompts quote one to ``passages`` passages of the
-        context, in a share ``windows`` of these the best windows of them; in a share ``absent`` one
-        question has no answer there.
+        context; in a share ``absent`` of these one question has no answer there.
 
         Raises:
             UsageError: no document of the data fits the context.
@@ -116,7 +114,8 @@ class QuestionSampler:
         if rng.random() < verbatim:
             if absent and rng.random() < absent:
                 found = self._with_absent(rng, asked, (begin, end), text, found)
-            spans = _quoted(rng, found[0], text, rng.randint(1, passages), windows)
+            count, anchor = rng.randint(1, passages), found[0]
+            spans = Quotable(text).choose(rng, anchor.question.question, anchor.place, count)
             found = _asked_together(found, spans, questions)
             quoted = [Excerpt("document", text[begin:end]) for begin, end in spans]
         running = [
@@ -213,16 +212,6 @@ class QuestionSampler:
 
     def _text(self, tokens: Tensor) -> str:
         return str(self._tokenizer.decode(tokens.tolist(), clean_up_tokenization_spaces=False))
-
-
-def _quoted(
-    rng: Random, anchor: _Found, text: str, count: int, windows: float
-) -> list[tuple[int, int]]:
-    """What a search has for a question: ``count`` passages, or by a chance their windows."""
-    quotable = Quotable(text)
-    parts = windows > 0 and rng.random() < windows
-    choose = quotable.choose_windows if parts else quotable.choose
-    return choose(rng, anchor.question.question, anchor.place, count)
 
 
 def _asked_together(

@@ -67,8 +67,6 @@ class Draw:
         distractors: share of samples that have chunks of other documents in their context.
         verbatim: share of questions whose prompt also quotes passages, as a search finds them.
         passages: at most so many of them.
-        windows: share of these prompts that quote the best windows of the passages, two of each on
-            average, in place of all.
         absent: share of samples with such passages that have a question without an answer.
     """
 
@@ -83,14 +81,13 @@ class Draw:
     distractors: float = 0.2
     verbatim: float = 0.0
     passages: int = 1
-    windows: float = 0.0
     absent: float = 0.0
 
     def __post_init__(self) -> None:
         weights = (self.level, self.right, self.path, self.partition, self.evidence)
         need(min(weights) >= 0 < max(weights), "draw", list(weights), "weights, one above 0")
         need(0 <= self.split_jitter < 0.5, "draw.split_jitter", self.split_jitter, "0 to 0.5")
-        for name in ("drop_chunks", "no_context", "distractors", "verbatim", "windows", "absent"):
+        for name in ("drop_chunks", "no_context", "distractors", "verbatim", "absent"):
             share = getattr(self, name)
             need(0 <= share <= 1, f"draw.{name}", share, "a share from 0 to 1")
         need(self.passages >= 1, "draw.passages", self.passages, "1 or more")

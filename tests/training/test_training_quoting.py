@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from sharedcli.training.quoting import FOUND, WINDOWS_QUOTED, Quotable
+from sharedcli.training.quoting import FOUND, Quotable
 
 FILLER = " ".join("Nothing of note was written down on this quiet day." for _ in range(40))
 TEXT = "\n\n".join(
@@ -42,22 +42,3 @@ def test_without_a_place_words_alone_decide_and_no_more_than_there_are_is_quoted
     few = "Only a few words."
     assert _choose(few, Random(0), "Which words?", None, 3) == [few]
     assert _choose(" ", Random(0), "Which words?", None, 3) == []
-
-
-def test_windows_are_the_best_parts_of_the_best_passages() -> None:
-    quotable, place = Quotable(TEXT), TEXT.index("nine")
-    passages = quotable.choose(Random(0), QUESTION, place, 2)
-    windows = quotable.choose_windows(Random(0), QUESTION, place, 2)
-    assert len(windows) == 2 * WINDOWS_QUOTED
-    assert windows[0][0] <= place < windows[0][1]
-    assert all(any(a <= first and last <= b for a, b in passages) for first, last in windows)
-    quoted = sum(last - first for first, last in windows)
-    assert quoted < 0.8 * sum(last - first for first, last in passages)
-
-
-def test_a_missed_window_takes_the_last_place_where_its_passage_is_quoted() -> None:
-    place = TEXT.index("forty")
-    drawn = [Quotable(TEXT).choose_windows(Random(seed), QUESTION, place, 1) for seed in range(200)]
-    found = sum(any(a <= place < b for a, b in spans) for spans in drawn) / len(drawn)
-    assert abs(found - FOUND) < 0.1
-    assert all(len(spans) == WINDOWS_QUOTED for spans in drawn)
