@@ -33,7 +33,7 @@ _TRIES = 64
 """Likeliest tokens among which one that goes on is looked for."""
 
 _WORD = re.compile(r"\w+")
-_ENDING = re.compile(r"\s*[.!?\n]|\s+\Z")
+_ENDING = re.compile(r"\s*[.!?\n]")
 _STEM = 4
 """Letters that words of one stem begin with at least: "close", "closed"."""
 

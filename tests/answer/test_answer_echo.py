@@ -76,6 +76,11 @@ def test_every_way_to_end_is_passed_over_and_what_goes_on_is_left_alone(tokenize
     assert guard.weigh(logits) is logits
 
 
+def test_a_blank_is_no_end(tokenizer: Any) -> None:
+    """Many tokenizers write figures digit by digit, behind a blank of its own."""
+    assert picked(tokenizer, WHY, "The summer path is closed in winter", [" ", "x"]) == " "
+
+
 def test_it_ends_somewhere(tokenizer: Any) -> None:
     assert picked(tokenizer, WHY, " path" * MOST_TOKENS * 4, ["."]) == "."
 
