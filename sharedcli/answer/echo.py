@@ -18,13 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sharedcli.retrieve.follow_up import ASKING, YES_OR_NO
 from sharedcli.retrieve.lexical import query_terms
-
-_ASKING_TEXT = "who whom whose what when where which why how"
-_ASKING = frozenset(_ASKING_TEXT.split())
-_YES_TEXT = "is are was were am do does did has have had can could will would shall should may must"
-_YES = frozenset(_YES_TEXT.split())
-"""First words of questions that "yes" answers."""
 
 MOST_TOKENS = 64
 """Tokens after which an answer may end whatever it said."""
@@ -49,8 +44,8 @@ class EchoGuard:
 
     def __init__(self, tokenizer: Any, question: str, stop: frozenset[int]) -> None:
         words = _WORD.findall(question.casefold())
-        asks = not _ASKING.isdisjoint(words) and words[0] not in _YES and "or" not in words
-        self._question = question
+        asks = not ASKING.isdisjoint(words) and words[0] not in YES_OR_NO and "or" not in words
+        self._question = question.rstrip()[:-1]  # the mark at its end tells nothing
         self._asked = query_terms(question)
         self._tokenizer = tokenizer
         self._stop = stop

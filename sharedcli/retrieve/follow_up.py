@@ -20,10 +20,11 @@ _POSSESSIVE = frozenset(["his", "her", "its", "their"])
 _REFERRING_TEXT = "it they them he him she that this those these there then ones"
 _REFERRING = _POSSESSIVE.union(_REFERRING_TEXT.split())
 _ADDRESSING = frozenset(["you", "your", "previous", "previously", "earlier", "above", "again"])
-_ASKING_TEXT = (
-    "who whom whose what when where which why how is are was were do does did has have had can will"
-)
-_ASKING = frozenset(_ASKING_TEXT.split())
+ASKING = frozenset(["who", "whom", "whose", "what", "when", "where", "which", "why", "how"])
+"""Words that ask for what the question does not say."""
+_YES_TEXT = "is are was were am do does did has have had can could will would shall should may must"
+YES_OR_NO = frozenset(_YES_TEXT.split())
+"""First words of questions that "yes" answers."""
 _FEW_TERMS = 3
 _FEW_WITH_NAME = 2
 
@@ -59,7 +60,7 @@ def _is_own(question: str) -> bool:
 
 def _names(question: str, words: Sequence[str]) -> bool:
     """Whether it asks a whole question and a word that is searched for has a capital."""
-    asks = words[:1] and words[0] in _ASKING and words[1:2] != ["about"]
+    asks = words[:1] and words[0] in ASKING | YES_OR_NO and words[1:2] != ["about"]
     return bool(asks and capitalised_terms(question))
 
 

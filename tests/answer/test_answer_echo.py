@@ -50,6 +50,7 @@ def ids(tokenizer: Any, text: str) -> list[int]:
         ("Is the summer path closed in winter?", "The summer path is closed in winter", True),
         ("Which one is closed, the path or the hut?", "The path is closed", True),
         ("Tell me of the path", "The path", True),
+        ("Why is the path closed in winter.", "The path is closed in winter", False),
         ("What were sales in 2022?", "Sales in 2022", False),
         ("What were sales in 2022?", "Sales were 5", True),
         ("What were sales in 2022?", "Sales in 2023", True),

@@ -11,6 +11,7 @@ import torch
 from sharedcli.baselines.encoder_decoder import CHUNK, ChunkEncoder
 from sharedcli.baselines.streams import CachedStream, continuation_loss
 from sharedcli.errors import UsageError
+from sharedcli.evaluation import answering
 from sharedcli.evaluation.answering import answer_letter, answer_text
 from sharedcli.evaluation.methods.contract import Context, Method, UnfitError, Workbench
 from sharedcli.evaluation.methods.encoder_decoder import EncoderDecoder
@@ -170,6 +171,32 @@ def test_sharedllm_asks_within_its_budget(make_bench: Bench, story: str) -> None
         Context.of_text(story, untrained), question, 8
     )
     assert opened.slots == 0  # as `ask` does without a trained adapter
+
+
+def test_answers_do_not_end_as_echoes(
+    make_bench: Bench, story: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    class Forcing:
+        """Forces one token after another, by how many it has heard."""
+
+        def __init__(self, tokenizer: Any, question: str, stop: frozenset[int]) -> None:
+            asked.append(question)
+            self._heard = 0
+
+        def hear(self, token: int) -> None:
+            self._heard += 1
+
+        def weigh(self, logits: torch.Tensor) -> torch.Tensor:
+            return torch.nn.functional.one_hot(torch.tensor(words[self._heard]), len(logits))
+
+    bench = make_bench()
+    words = [int(bench.plain(text)[0]) for text in ("a", "b", "c")]
+    monkeypatch.setattr(answering, "EchoGuard", Forcing)
+    opened = _method("full", bench).ask(Context.of_text(story, bench), "Which day?", 3)
+    assert answer_text(opened, bench, "Which day?", 3) == "abc"
+    assert asked == ["Which day?"]
 
 
 def test_answers_are_greedy_and_bounded(make_bench: Bench, story: str) -> None:
