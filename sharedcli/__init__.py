@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from sharedcli.answer.answer import Answer, Evidence, OpenedChunk, Timings, Usage
     from sharedcli.answer.citations import Citation
     from sharedcli.engine.engine import Engine
-    from sharedcli.engine.events import IndexCounts, IndexEvent
+    from sharedcli.engine.events import Estimate, IndexCounts, IndexEvent
+    from sharedcli.engine.filters import Filters
     from sharedcli.errors import (
         CorruptionError,
         DocumentError,
@@ -53,7 +54,8 @@ _PLACES = {
     "sharedcli.answer.answer": ("Answer", "Evidence", "OpenedChunk", "Timings", "Usage"),
     "sharedcli.answer.citations": ("Citation",),
     "sharedcli.engine.engine": ("Engine",),
-    "sharedcli.engine.events": ("IndexCounts", "IndexEvent"),
+    "sharedcli.engine.events": ("Estimate", "IndexCounts", "IndexEvent"),
+    "sharedcli.engine.filters": ("Filters",),
     "sharedcli.errors": (
         "CorruptionError",
         "DocumentError",
@@ -88,8 +90,10 @@ __all__ = [
     "DocumentRecord",
     "EncryptedError",
     "Engine",
+    "Estimate",
     "Evidence",
     "FailedFile",
+    "Filters",
     "IndexCounts",
     "IndexEvent",
     "LimitError",

@@ -79,7 +79,7 @@ def root() -> None:
 def latency(
     session: Session,
     *,
-    methods: Methods = "full,streaming,encoder-decoder,sharedllm,sharedllm-indexed",
+    methods: Methods = "full, streaming, encoder-decoder, sharedllm, sharedllm-indexed",
     context: Context = "8K",
     baseline: Annotated[
         str | None,

@@ -111,7 +111,7 @@ GEOMETRY = (
         "slot_format",
         str,
         ("--slot-format",),
-        "int8, int4, bfloat16, float16 or float32.",
+        "int8, int4, bfloat16, float16, float32, or recompute: none.",
         _TREE,
     ),
     Flag(
@@ -121,7 +121,13 @@ GEOMETRY = (
         "auto, int8 or plain: how a CPU reads weights while indexing.",
         _TREE,
     ),
-    Flag("embed", str, ("--embed",), "Passages: all at index, or the best at ask.", _TREE),
+    Flag(
+        "embed",
+        str,
+        ("--embed",),
+        "When passages are embedded: index (all) or ask (the best).",
+        _TREE,
+    ),
 )
 BUDGET = (Flag("budget", int, ("--budget",), "Slots injected at most.", _ANSWER, "SLOTS"),)
 ANSWER = (
@@ -151,7 +157,7 @@ ANSWER = (
     Flag("max_tokens", int, ("--max-tokens",), "Tokens of the answer at most.", _ANSWER, "N"),
     Flag("temperature", float, ("--temperature",), "0 always takes the likeliest.", _ANSWER),
     Flag("top_p", float, ("--top-p",), "Sample from this share of the likeliest.", _ANSWER),
-    Flag("seed", int, ("--seed",), "Of the sampling.", _ANSWER),
+    Flag("seed", int, ("--seed",), "Of what is drawn at random.", _ANSWER),
 )
 OUTPUT = (
     Flag("json", bool, ("--json",), "Data as JSON on stdout.", _OUTPUT),

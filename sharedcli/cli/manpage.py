@@ -13,6 +13,7 @@ _ENVIRONMENT = (
     ("SHAREDCLI_CACHE", "folder of fetched models"),
     ("SHAREDCLI_<SETTING>", "any setting that `sharedcli config show` lists"),
     ("HF_HUB_OFFLINE", "never touch the network"),
+    ("SHAREDCLI_DEBUG", "show tracebacks"),
     ("NO_COLOR, FORCE_COLOR", "colours"),
 )
 
@@ -59,7 +60,7 @@ def manpage(commands: Sequence[Command]) -> str:
 
 def exit_codes() -> list[tuple[int, str]]:
     """Every exit code with what it means, from the errors themselves."""
-    found = {0: "done", 130: "interrupted"}
+    found = {0: "done", 130: "interrupted", 143: "ended by SIGTERM"}
     kinds = [one for one in vars(errors).values() if isinstance(one, type)]
     for kind in kinds:
         if issubclass(kind, errors.SharedCLIError) and kind.exit_code not in found:

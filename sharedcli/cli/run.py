@@ -57,7 +57,8 @@ class _Wanted:
 
     def __init__(self, words: frozenset[str]) -> None:
         self._json = "--json" in words
-        self._color = "never" if "--no-color" in words else "auto"
+        chosen = os.environ.get("SHAREDCLI_COLOR", "")
+        self._color = "never" if "--no-color" in words else chosen or "auto"
         self.debug = "--debug" in words or bool(os.environ.get("SHAREDCLI_DEBUG"))
 
     def failed(self, kind: str, message: str, code: int) -> int:

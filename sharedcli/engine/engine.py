@@ -109,7 +109,6 @@ class Engine:
             from sharedcli.retrieve.embedding import load_encoder
             from sharedcli.retrieve.encoder_files import ignore_step
 
-            self._encoder_tried = True
             try:
                 self._encoder = load_encoder(
                     self.settings.cache,
@@ -119,6 +118,7 @@ class Engine:
                 )
             except ModelMissingError as error:
                 self._on_note(f"searching by full text alone: {error}")
+            self._encoder_tried = True  # not where it failed otherwise: that is told each time
         return self._encoder
 
     def _passage_encoder(self) -> SentenceEncoder | None:

@@ -89,6 +89,7 @@ class IndexEvent:
         changed: for "indexed" and "planned": the file had been indexed before.
         previous: for "renamed": what the file was called before.
         reason: for "failed" and "skipped", one sentence.
+        seen: for "failed", size and modification time of the file when it was found.
         warnings: what the reader noticed.
         seconds: time that this file took, without loading the models.
         estimate: for "planned", and for "done" of a dry run, the sum.
@@ -103,6 +104,7 @@ class IndexEvent:
     changed: bool = False
     previous: str = ""
     reason: str = ""
+    seen: tuple[int, int] = (0, 0)
     warnings: tuple[str, ...] = ()
     seconds: float = 0.0
     estimate: Estimate | None = None

@@ -136,7 +136,7 @@ class Indexer:
         started = time.monotonic()
         if found.problem is not None:
             if found.named:
-                yield self._failed(found.source, f"{found.source}: {found.problem}")
+                yield self._failed(found, f"{found.source}: {found.problem}")
             else:
                 yield IndexEvent("skipped", found.source, reason=found.problem)
             return
@@ -159,7 +159,7 @@ class Indexer:
         try:
             read = ahead.read(found.path, partial(self._on_progress, "pages"))
         except DocumentError as error:
-            yield self._failed(found.source, str(error))
+            yield self._failed(found, str(error))
             return
         if known and known.source != found.source:  # or the tree would stay under the other path
             self._renamed(known, found, 0)
@@ -170,7 +170,7 @@ class Indexer:
         try:
             work = self._prepared(read) if isinstance(read, Document) else read
         except NoTextError as error:
-            yield self._failed(found.source, str(error))
+            yield self._failed(found, str(error))
             return
         self._look_ahead(ahead, comparison, following)
         file = replace(found, mtime_ns=mtime_ns)
@@ -258,7 +258,11 @@ class Indexer:
         identity = self._real_identity()
         loaded = time.monotonic()
         writer = self._store.writer(
-            document, identity, file_size=found.size, mtime_ns=found.mtime_ns
+            document,
+            identity,
+            file_size=found.size,
+            mtime_ns=found.mtime_ns,
+            path=found.place,
         )
         try:
             with closing(work), writer:
@@ -266,7 +270,7 @@ class Indexer:
                     yield IndexEvent("compressing", document.source, done, tokens)
                 record = writer.commit()
         except UnreadableError as error:
-            yield self._failed(document.source, str(error))
+            yield self._failed(found, str(error))
             return
         self._work.seconds += time.monotonic() - loaded
         self._work.characters += len(document.text)
@@ -289,9 +293,10 @@ class Indexer:
             self._pool = self._open.enter_context(WorkerThreads(on_cpu and model.merges))
         return self._pool
 
-    def _failed(self, source: str, reason: str) -> IndexEvent:
-        self._store.record_failure(source, reason)
-        return IndexEvent("failed", source, reason=reason)
+    def _failed(self, found: FoundFile, reason: str) -> IndexEvent:
+        self._store.record_failure(found.source, reason)
+        seen = (found.size, found.mtime_ns)
+        return IndexEvent("failed", found.source, reason=reason, seen=seen)
 
     def _count(self, event: IndexEvent) -> None:
         counts = self._counts

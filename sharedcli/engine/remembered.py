@@ -40,6 +40,7 @@ _SETTINGS = (
     "quantization",
     "adapter",
     "slot_format",
+    "index_weights",
     "chunk_tokens",
     "depth",
     "slots_per_node",

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sharedcli.errors import CorruptionError
 from sharedcli.model.compressed import CompressedKV
 from sharedcli.model.compressor import Compressor
 from sharedcli.model.node_slots import NodeSlots, assemble
@@ -81,6 +82,13 @@ def _made(
         return {}
     assert compressor is not None, "these nodes are not stored, and nothing is given to make them"
     texts = [_tokens(store, name, trees[name], absent[name]) for name in names]
+    vocabulary = compressor.model.base.config.vocab_size
+    for name, text in zip(names, texts, strict=True):
+        if int(text.max()) >= vocabulary:  # only an imported tree can have them
+            raise CorruptionError(
+                f"document {name} holds tokens that the model does not have; remove it with "
+                f"`sharedcli rm {name}` and index its file"
+            )
     wanted = [(place, node) for place, name in enumerate(names) for node in absent[name]]
     slots = compressor.compress_nodes(texts, [trees[name] for name in names], wanted)
     return {

@@ -14,7 +14,6 @@ It decides only; ``engine/indexing.py`` acts.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -91,15 +90,16 @@ class Comparison:
 
     def _spelled_otherwise(self, found: FoundFile) -> DocumentRecord | None:
         """The document of the same file under a path that is written differently."""
+        assert self._store is not None
         if self._spelled is None:
-            assert self._store is not None
             self._spelled = {
-                _absolute(record.source): record
-                for record in self._store.documents()
-                if record.source != STDIN
+                record.place: record for record in self._store.documents() if record.source != STDIN
             }
-        record = self._spelled.get(_absolute(found.source))
-        return record if record and self._store and self._store.find(record.source) else None
+        record = self._spelled.get(found.place)
+        if record is None:
+            return None
+        alike = self._store.find_content(record.document_sha256)
+        return next((one for one in alike if one.id == record.id), None)  # as it is by now
 
     def trusted_mtime_ns(self, found: FoundFile) -> int:
         """The file's time, or 0 if it is too fresh to tell this content from the next."""
@@ -124,10 +124,11 @@ class Comparison:
         assert self._store is not None
         for record in self._store.find_content(sha256):
             if (
-                record.source not in (STDIN, found.source)
+                record.source != STDIN
+                and record.place != found.place
                 and _suffix(record.source) == _suffix(found.source)
                 and self._is_ours(record)
-                and is_gone(record.source)
+                and is_gone(record.place)
             ):
                 return record
         return None
@@ -147,7 +148,7 @@ def missing(
     Raises:
         CorruptionError: the list of documents is damaged.
     """
-    sources = {one.source for one in found}
+    places = {one.place for one in found}
     told: set[str] = set()
     for folder in paths:
         if folder == STDIN or not Path(folder).is_dir():
@@ -155,19 +156,15 @@ def missing(
         lost = [
             record
             for record in store.documents()
-            if record.source not in sources
-            and record.source != STDIN
+            if record.source != STDIN
+            and record.place not in places
             and record.id not in told
-            and lies_in(record.source, folder)
-            and is_gone(record.source)
+            and lies_in(record.place, folder)
+            and is_gone(record.place)
         ]
         told.update(record.id for record in lost)
         if lost:
             yield folder, lost
-
-
-def _absolute(source: str) -> str:
-    return os.path.abspath(source)  # noqa: PTH100 - must not follow links
 
 
 def _suffix(source: str) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from sharedcli.engine.events import IndexEvent
-from sharedcli.engine.filters import Filters, find
+from sharedcli.engine.filters import Filters
 from sharedcli.errors import SharedCLIError, StoreLockedError, UsageError
 
 STEP_MS = 50
@@ -144,11 +144,11 @@ class Watcher:
     def _round(self, *, first: bool = False) -> Iterator[IndexEvent]:
         """Index once and yield the news; a store that is in use is tried again later."""
         held: list[IndexEvent] = []
-        failed: set[str] = set()
+        failed: dict[str, tuple[int, int]] = {}
         try:
             for event in self._index(self._folders, filters=self._filters):
                 if event.kind == "failed":
-                    failed.add(event.source)
+                    failed[event.source] = event.seen
                 if self._is_news(event) or first:
                     yield from held
                     held.clear()
@@ -160,8 +160,9 @@ class Watcher:
         except StoreLockedError as error:
             self._on_note(f"{error}; trying again in {_AGAIN_AFTER_LOCK_S:.0f} s")
             self._due = time.monotonic() + _AGAIN_AFTER_LOCK_S
-        if failed:
-            self._pass_over(failed)
+        # these, and not what has become of them meanwhile: a copy may have been finished
+        passed_over = {**self._filters.passed_over, **failed}
+        self._filters = replace(self._filters, passed_over=passed_over)
 
     def _is_news(self, event: IndexEvent) -> bool:
         if event.kind == "missing" and event.record is not None:
@@ -169,12 +170,3 @@ class Watcher:
             self._missing.add(event.record.id)
             return not known
         return event.kind not in ("found", "unchanged", "skipped", "done")
-
-    def _pass_over(self, failed: set[str]) -> None:
-        """Leave files out that failed, until they change."""
-        seen = {
-            one.source: (one.size, one.mtime_ns)
-            for one in find(self._folders, self._filters)
-            if one.source in failed
-        }
-        self._filters = replace(self._filters, passed_over={**self._filters.passed_over, **seen})

@@ -24,7 +24,7 @@ from pathspec import GitIgnoreSpec
 from sharedcli.ingest.files import kind_problem, reason_for
 from sharedcli.ingest.formats import is_document_name
 from sharedcli.ingest.ignore import IgnoreRules, compile_patterns
-from sharedcli.ingest.sanitise import printable_path
+from sharedcli.ingest.sanitise import absolute_path, printable_path
 
 STDIN = "-"
 
@@ -48,6 +48,11 @@ class FoundFile:
     mtime_ns: int = 0
     named: bool = False
     problem: str | None = None
+
+    @property
+    def place(self) -> str:
+        """The absolute form of ``source``; "" for standard input."""
+        return "" if self.source == STDIN else absolute_path(self.source)
 
 
 def find_files(

@@ -24,15 +24,19 @@ _LIMITS = Limits(file_bytes=1 << 20)
 _MAX_PATTERN = 500
 _MAX_WILDCARDS = 4  # in one part of a pattern; backtracking grows with this power of the name
 _MAX_DOUBLE = 3  # "**" parts in one pattern
+# Nobody chose the ignore file in a stranger's folder, and each name is matched with every line.
+_FILE_LINES = 5000
+_FILE_WILDCARDS = 3
+_FILE_COSTLY = 20  # lines with that many
 _WILDCARD_RUN = re.compile(r"\*+")
 
 
-def is_harmless(pattern: str) -> bool:
+def is_harmless(pattern: str, wildcards: int = _MAX_WILDCARDS) -> bool:
     """Whether a pattern can be matched in reasonable time."""
     parts = pattern.split("/")
     doubles = sum(part == "**" for part in parts)
     single = max(len(_WILDCARD_RUN.findall(part)) for part in parts)
-    return len(pattern) <= _MAX_PATTERN and single <= _MAX_WILDCARDS and doubles <= _MAX_DOUBLE
+    return len(pattern) <= _MAX_PATTERN and single <= wildcards and doubles <= _MAX_DOUBLE
 
 
 def compile_patterns(patterns: Iterable[str]) -> GitIgnoreSpec | None:
@@ -52,18 +56,26 @@ def compile_patterns(patterns: Iterable[str]) -> GitIgnoreSpec | None:
 
 
 def _compile_file(path: Path) -> GitIgnoreSpec | None:
-    """Compile an ignore file, leaving out lines that are malformed or dangerous."""
+    """Compile an ignore file, leaving out lines that are malformed, dangerous or too many."""
     try:
         with open_document(path, _LIMITS) as stream:
             lines = stream.read().decode("utf-8", "surrogateescape").splitlines()
     except (DocumentError, OSError):
         return None
-    usable = []
+    usable: list[str] = []
+    costly = 0
     for line in lines:
+        if not line.strip() or line.startswith("#") or not is_harmless(line, _FILE_WILDCARDS):
+            continue
+        if not is_harmless(line, _FILE_WILDCARDS - 1):
+            costly += 1
+            if costly > _FILE_COSTLY:
+                continue
+        if len(usable) == _FILE_LINES:
+            break
         try:
-            if is_harmless(line):
-                GitIgnoreSpec.from_lines([line])
-                usable.append(line)
+            GitIgnoreSpec.from_lines([line])
+            usable.append(line)
         except GitIgnorePatternError:
             continue
     return GitIgnoreSpec.from_lines(usable) if usable else None

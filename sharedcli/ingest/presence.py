@@ -10,7 +10,7 @@ import os
 import re
 from pathlib import Path
 
-from sharedcli.ingest.sanitise import printable_path
+from sharedcli.ingest.sanitise import absolute_path, printable_path
 
 _ESCAPED = re.compile(r"\\(?:x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
 
@@ -48,6 +48,4 @@ def lies_in(source: str, folder: str | Path) -> bool:
     """Whether the path ``source`` lies below ``folder``, by name alone."""
     if "\0" in source:
         return False
-    inside = os.path.abspath(source)  # noqa: PTH100 - must not follow links
-    top = printable_path(os.path.abspath(folder))  # noqa: PTH100
-    return inside.startswith(top.rstrip(os.sep) + os.sep)
+    return absolute_path(source).startswith(absolute_path(folder).rstrip(os.sep) + os.sep)

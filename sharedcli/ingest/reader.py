@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 from sharedcli.errors import DocumentError, LimitError, NoTextError, UnreadableError
 from sharedcli.ingest.assemble import Assembler
 from sharedcli.ingest.document import Document
-from sharedcli.ingest.files import open_document, sha256_of
+from sharedcli.ingest.files import open_document, reason_for, sha256_of
 from sharedcli.ingest.formats import HEAD_BYTES, QUICK_KINDS, detect, reader_for
 from sharedcli.ingest.limits import MIB, Limits
 from sharedcli.ingest.process import WorkerProcess, path_bytes
@@ -80,8 +80,12 @@ class DocumentReader:
         except DocumentError as error:
             # Parsers quote the document in their messages.
             raise type(error)(f"{name}: {sanitise_line(str(error), 300)}") from None
+        except OSError as error:  # of the file: what the worker does comes as a DocumentError
+            raise UnreadableError(f"{name}: {reason_for(error)}") from None
 
     def _read_stdin(self, on_page: OnPage | None) -> Document:
+        if sys.stdin is None:
+            raise UnreadableError("is closed; give it a document")
         with tempfile.TemporaryDirectory(prefix="sharedcli-") as folder:
             path = Path(folder, "stdin")
             with path.open("wb") as spool:

@@ -186,6 +186,11 @@ def printable_path(path: str | os.PathLike[str]) -> str:
     return _ODD_IN_PATH.sub(_escape, raw)
 
 
+def absolute_path(path: str | os.PathLike[str]) -> str:
+    """The same from the root of the file system, by name alone: links are not followed."""
+    return printable_path(os.path.abspath(path))  # noqa: PTH100
+
+
 _ODD_IN_PATH = re.compile(f"[{_UNWANTED_CLASS}\t\n\u2028\u2029]")
 
 

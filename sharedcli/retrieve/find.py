@@ -65,7 +65,7 @@ def find_passages(
         query = encoder.encode([question])[0]
         vectors = index.passage_vectors(doc_ids)
         for doc_id, stored in vectors.items():
-            if stored.size:
+            if stored.size and stored.shape[1] % len(query) == 0:  # or another encoder's
                 cosines[doc_id] = window_cosines(query, stored)
         bare = [doc_id for doc_id in vectors if doc_id not in cosines]
         cosines |= late_cosines(index, query, hits, bare, encoder)

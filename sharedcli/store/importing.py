@@ -12,6 +12,7 @@ whoever made it.
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from sharedcli.store.store import Store
 
 _LABEL_CHARS = 1000
+_PATH_CHARS = 10_000
 _DEPTH = 10
 _LIMITS = Limits()
 
@@ -61,7 +63,7 @@ def import_file(store: Store, path: Path, *, replace: bool) -> DocumentRecord:
         if tree.chunks != manifest["chunks"] or not tree.chunks:
             raise CorruptionError(f"{tree.chunks} chunks were expected")
         head = manifest["document"]
-        size, mtime_ns = _natural(head["file_size"]), _natural(head["mtime_ns"])
+        size, mtime_ns = _natural(head["file_size"]), _time(head["mtime_ns"])
         with store.writer(document, identity, file_size=size, mtime_ns=mtime_ns) as writer:
             spans, vectors = _passages(archive.tensors(portable.PASSAGES), document)
             writer.put_passages(spans, vectors)
@@ -76,9 +78,9 @@ def _identity(values: Any) -> TreeIdentity:
     identity = TreeIdentity(**values)
     if identity.format_version != TREE_FORMAT_VERSION:
         raise CorruptionError(f"its tensors have format version {identity.format_version}")
-    text = identity.to_json()
-    if sanitise(text) != text:
-        raise CorruptionError("its identity holds control characters")
+    for field in fields(identity):
+        if field.type == "str":
+            _line(getattr(identity, field.name), _PATH_CHARS)
     _geometry(identity)
     _natural(identity.injected_layers)
     return identity
@@ -121,7 +123,7 @@ def _document(values: dict[str, Any], data: bytes) -> Document:
     if not is_sha256(values["sha256"]) or not isinstance(values["paged"], bool):
         raise CorruptionError("its record is not one")
     return Document(
-        source=_line(values["source"], 10_000),
+        source=_line(values["source"], _PATH_CHARS),
         title=_line(values["title"]),
         media_type=_line(values["media_type"]),
         sha256=values["sha256"],
@@ -215,6 +217,11 @@ def _line(value: Any, limit: int = _LABEL_CHARS) -> str:
     if "\n" in value or "\t" in value:
         raise CorruptionError("its record holds line breaks")
     return value
+
+
+def _time(value: Any) -> int:
+    """Nanoseconds since 1970, or before."""
+    return -_natural(-value) if type(value) is int and value < 0 else _natural(value)
 
 
 def _natural(value: Any) -> int:

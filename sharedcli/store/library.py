@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sharedcli.errors import CorruptionError
+from sharedcli.ingest.sanitise import absolute_path
 from sharedcli.store import fulltext, ledger, rows
 from sharedcli.store.digests import is_sha256
 from sharedcli.store.records import FailedFile, Passage
@@ -29,11 +30,17 @@ def now() -> str:
 
 
 def entries_from(connection: sqlite3.Connection, source: str, sha256: str) -> list[rows.Entry]:
-    """Documents that one from ``source`` replaces. Standard input replaces only its equal."""
+    """Documents that one from ``source`` replaces. Standard input replaces only its equal.
+
+    A relative path names another file in another working directory, so what counts is where it
+    leads. A document whose record is damaged is replaced by any file of its name.
+    """
     raw = rows.encode_text(source)
     if source == "-":
         return rows.entries_where(connection, "source = ? AND document_sha256 = ?", raw, sha256)
-    return rows.entries_where(connection, "source = ?", raw)
+    place = absolute_path(source)
+    found = rows.entries_where(connection, "source = ?", raw)
+    return [one for one in found if one.record is None or one.record.place == place]
 
 
 def forget(connection: sqlite3.Connection, gone: Iterable[rows.Entry]) -> list[str]:

@@ -56,12 +56,14 @@ class Listing:
         return selecting.select(self.documents(), selector, one=one)
 
     def find(self, source: str) -> DocumentRecord | None:
-        """Return the document that was read from exactly this path, if there is one.
+        """Return the document that was read from this path, spelt so, if there is one.
 
         One whose record is damaged counts as none: indexing the file again replaces it.
         """
+        from sharedcli.store.library import entries_from
+
         with self._catalogue.reading() as connection:
-            found = rows.entries_where(connection, "source = ?", rows.encode_text(source))
+            found = entries_from(connection, source, "")
         return next((entry.record for entry in reversed(found)), None)
 
     def find_content(self, document_sha256: str) -> list[DocumentRecord]:

@@ -43,7 +43,7 @@ def remove(store: Path, doc_ids: Sequence[str]) -> list[str]:
 
 
 def relocate(store: Path, doc_id: str, changes: dict[str, Any]) -> None:
-    """Change a document's source, file size or time; one that was at that source goes."""
+    """Change a document's source, path, file size or time; one that was at that source goes."""
     with _writable(store) as catalogue, catalogue.writing() as connection:
         entry = rows.entry(connection, doc_id)
         assert entry.record is not None

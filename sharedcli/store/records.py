@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from sharedcli.ingest.sanitise import absolute_path
+
 
 @dataclass(frozen=True)
 class DocumentRecord:
@@ -11,12 +13,14 @@ class DocumentRecord:
 
     Attributes:
         id: 12 hex digits, stable as long as source, content and identity are the same.
-        source: the path it was read from, or "-".
+        source: the path it was read from, as it was named, or "-".
         identity: digest of the ``TreeIdentity`` that made its tree.
         document_sha256: hex digest of the file's bytes.
         file_size, mtime_ns: of the file when it was read, for skipping unchanged files quickly.
         stored_bytes: bytes of its blobs and of its text, tokens and vectors in the catalogue.
         added_at: UTC time of the commit, ISO 8601.
+        path: the absolute form of ``source`` when it was read; "" for standard input, imported
+            trees, and trees of versions that did not note it.
     """
 
     id: str
@@ -34,6 +38,12 @@ class DocumentRecord:
     identity: str
     added_at: str
     warnings: tuple[str, ...] = ()
+    path: str = ""
+
+    @property
+    def place(self) -> str:
+        """Absolute path of the file; where it was not noted, seen from the working directory."""
+        return self.path or absolute_path(self.source)
 
 
 @dataclass(frozen=True)

@@ -129,6 +129,7 @@ def _entry(row: tuple[Any, ...]) -> Entry:
         identity=row[3],
         added_at=row[12],
         warnings=tuple(details["warnings"]),
+        path=details.get("path", ""),
     )
     return Entry(key, doc_id, record.source, contents, record)
 
@@ -153,6 +154,8 @@ def put_entry(
         "paged": record.paged,
         "warnings": record.warnings,
     }
+    if record.path:
+        details["path"] = record.path
     values = (
         key,
         record.id,

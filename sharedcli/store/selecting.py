@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import PurePath
 
 from sharedcli.errors import NoStoreError, UsageError
+from sharedcli.ingest.sanitise import absolute_path
 from sharedcli.store.records import DocumentRecord
 
 _SHOWN = 5
@@ -48,7 +48,7 @@ def select(
 def _same_path(document: DocumentRecord, selector: str) -> bool:
     if "\0" in selector or document.source == "-":
         return selector == document.source
-    return os.path.abspath(document.source) == os.path.abspath(selector)  # noqa: PTH100
+    return document.place == absolute_path(selector)
 
 
 def _same_title(document: DocumentRecord, selector: str) -> bool:
@@ -62,15 +62,14 @@ def _id_prefix(document: DocumentRecord, selector: str) -> bool:
 def _glob(document: DocumentRecord, selector: str) -> bool:
     # fnmatch's "*" crosses "/", which suits "reports/*" meaning everything below reports.
     name = PurePath(document.source).name
-    absolute = os.path.abspath(document.source)  # noqa: PTH100
-    candidates = (document.source, absolute, name, document.title)
+    candidates = (document.source, document.place, name, document.title)
     return any(fnmatchcase(candidate, selector) for candidate in candidates)
 
 
 _RULES: tuple[Callable[[DocumentRecord, str], bool], ...] = (
     lambda document, selector: document.id == selector.lower(),
-    lambda document, selector: document.source == selector,
     _same_path,
+    lambda document, selector: document.source == selector,
     lambda document, selector: PurePath(document.source).name == selector,
     _same_title,
     _id_prefix,

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 
 from sharedcli.errors import CorruptionError, NoStoreError, UsageError
 from sharedcli.ingest.document import Document
+from sharedcli.ingest.sanitise import absolute_path
 from sharedcli.store import catalogue as catalogues
 from sharedcli.store import durable, schema
 from sharedcli.store.blobs import BLOBS, TEMPORARY, BlobFiles
@@ -142,7 +143,14 @@ class Store(Listing, Contents):
         """Note that a document's file was renamed or touched, its content being the same."""
         from sharedcli.store.maintenance import relocate
 
-        changes = {"source": source, "title": title, "file_size": file_size, "mtime_ns": mtime_ns}
+        path = None if source is None else absolute_path(source)
+        changes = {
+            "source": source,
+            "path": path,
+            "title": title,
+            "file_size": file_size,
+            "mtime_ns": mtime_ns,
+        }
         given = {name: value for name, value in changes.items() if value is not None}
         with self._lock.held():
             relocate(self.path, doc_id, given)
@@ -190,17 +198,24 @@ class Store(Listing, Contents):
             return collect(self.path)
 
     def writer(
-        self, document: Document, identity: TreeIdentity, *, file_size: int, mtime_ns: int
+        self,
+        document: Document,
+        identity: TreeIdentity,
+        *,
+        file_size: int,
+        mtime_ns: int,
+        path: str = "",
     ) -> DocumentWriter:
         """Return a context manager that stores ``document`` in place of any from its source.
+
+        ``path`` is the absolute one of its file, if that is on this machine.
 
         Raises (on entering): ``StoreLockedError`` if another process is writing.
         """
         from sharedcli.store.writer import DocumentWriter
 
-        return DocumentWriter(
-            self.path, self._lock, document, identity, (file_size, mtime_ns), quota=self._quota
-        )
+        file = (path, file_size, mtime_ns)
+        return DocumentWriter(self.path, self._lock, document, identity, file, quota=self._quota)
 
     def export(self, doc_id: str, target: Path) -> int:
         """Write a document's whole tree into one file; return its size in bytes.

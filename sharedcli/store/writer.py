@@ -56,7 +56,7 @@ class DocumentWriter:
         lock: WriterLock,
         document: Document,
         identity: TreeIdentity,
-        file: tuple[int, int],
+        file: tuple[str, int, int],
         *,
         quota: int | None = None,
     ) -> None:
@@ -66,7 +66,7 @@ class DocumentWriter:
         self._blobs = BlobFiles(self._store)
         self._document = document
         self._identity = identity
-        self._file_size, self._mtime_ns = file
+        self._path, self._file_size, self._mtime_ns = file
         self._exit = ExitStack()
         self._segments: list[tuple[str, int]] = []
         self._chunk_seals: list[str] = []
@@ -247,6 +247,7 @@ class DocumentWriter:
             identity=self._identity.digest,
             added_at=library.now(),
             warnings=document.warnings,
+            path=self._path,
         )
 
     def _write_segment(self) -> None:

@@ -46,7 +46,7 @@ class Interruption:
         if self._held:
             self._pending = True
             return
-        raise InterruptedTraining("training was interrupted")
+        raise InterruptedTraining("training was interrupted; the same command goes on")
 
     @contextmanager
     def critical(self) -> Iterator[None]:

@@ -16,7 +16,7 @@ from engine_samples import BELL, LAMP, TIDE, run_index
 from sharedcli.engine import compressing
 from sharedcli.engine.engine import Engine
 from sharedcli.engine.opening import stored_tree
-from sharedcli.errors import SharedCLIError, UnreadableError
+from sharedcli.errors import CorruptionError, SharedCLIError, UnreadableError
 from sharedcli.settings import Settings
 from sharedcli.store.writer import DocumentWriter
 
@@ -249,6 +249,100 @@ def test_a_changed_file_replaces_its_document(engine: Engine, files: dict[str, P
     assert found.sources[0].title == "b.txt"
     assert engine.ask("What of the fog bell?").found is False
     assert engine.store().check().clean
+
+
+@pytest.fixture
+def projects(tmp_path: Path) -> tuple[Path, Path]:
+    """Two folders, each with a ``docs/README.md`` of its own, and one file more in the first."""
+    made = tmp_path / "one", tmp_path / "two"
+    for folder, text in zip(made, (LAMP, BELL), strict=True):
+        (folder / "docs").mkdir(parents=True)
+        (folder / "docs" / "README.md").write_text(text)
+        os.utime(folder / "docs" / "README.md", (OLD, OLD))
+    (made[0] / "docs" / "more.txt").write_text(TIDE)
+    return made
+
+
+def test_one_relative_path_in_two_working_directories_is_two_documents(
+    engine: Engine, projects: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = projects
+    monkeypatch.chdir(one)
+    run_index(engine, Path("docs"))
+    monkeypatch.chdir(two)
+    events = run_index(engine, Path("docs"), prune=True)
+    assert "removed" not in events
+    assert "missing" not in events
+    assert [event.changed for event in events["indexed"]] == [False]
+    assert {record.path for record in engine.documents()} == {
+        str(one / "docs" / "README.md"),
+        str(one / "docs" / "more.txt"),
+        str(two / "docs" / "README.md"),
+    }
+    (ours,) = engine.documents(["docs/README.md"])
+    assert ours.path == str(two / "docs" / "README.md")
+    monkeypatch.chdir(one)
+    assert len(run_index(engine, Path("docs"))["unchanged"]) == 2
+    (one / "docs" / "more.txt").unlink()
+    assert len(run_index(engine, Path("docs"), prune=True)["removed"]) == 1
+    assert len(engine.documents()) == 2
+
+
+def test_equal_files_of_one_relative_path_are_two_documents(
+    engine: Engine, projects: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = projects
+    (two / "docs" / "README.md").write_text(LAMP)
+    for folder in (one, two):
+        monkeypatch.chdir(folder)
+        run_index(engine, Path("docs/README.md"))
+    first, second = engine.documents()
+    assert first.document_sha256 == second.document_sha256
+    assert first.id != second.id
+    assert len(run_index(engine, Path("docs/README.md"))["unchanged"]) == 1
+
+
+def test_a_path_that_is_spelt_otherwise_from_elsewhere_is_the_same_document(
+    engine: Engine, projects: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = projects
+    monkeypatch.chdir(one)
+    run_index(engine, Path("docs/README.md"))
+    monkeypatch.chdir(two)
+    events = run_index(engine, Path("../one/docs/README.md"))
+    assert [event.previous for event in events["renamed"]] == ["docs/README.md"]
+    (record,) = engine.documents()
+    assert (record.source, record.path) == (
+        "../one/docs/README.md",
+        str(one / "docs" / "README.md"),
+    )
+
+
+def test_a_folder_that_was_moved_keeps_its_trees(
+    engine: Engine, projects: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = projects
+    monkeypatch.chdir(one)
+    run_index(engine, Path("docs/README.md"))
+    monkeypatch.chdir(two)
+    shutil.rmtree(two / "docs")
+    (one / "docs").rename(two / "docs")
+    events = run_index(engine, Path("docs/README.md"))
+    assert "indexed" not in events
+    (record,) = engine.documents()
+    assert record.path == str(two / "docs" / "README.md")
+
+
+def test_an_encoder_that_fails_to_load_is_told_each_time(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise CorruptionError("its file is damaged")
+
+    monkeypatch.setattr("sharedcli.retrieve.embedding.load_encoder", broken)
+    for _ in range(2):
+        with pytest.raises(CorruptionError, match="damaged"):
+            engine.encoder()
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,7 @@ def test_what_is_remembered_is_what_was_loaded(settings: Settings) -> None:
         {"chunk_tokens": 128},
         {"depth": 1},
         {"slot_format": "int8"},
+        {"index_weights": "plain"},
         {"adapter": None},
         {"adapter": "somewhere"},
         {"offline": False},

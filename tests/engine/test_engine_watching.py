@@ -16,7 +16,7 @@ import pytest
 
 from sharedcli.engine.engine import Engine
 from sharedcli.engine.events import IndexEvent
-from sharedcli.engine.filters import Filters
+from sharedcli.engine.filters import Filters, find
 from sharedcli.engine.watching import Watcher
 from sharedcli.errors import SharedCLIError, StoreLockedError, UsageError
 from sharedcli.settings import Settings
@@ -137,11 +137,12 @@ def test_which_changes_count(folder: Path, name: str, hidden: bool, counts: bool
 
 def test_what_is_no_news_is_not_told_again(folder: Path) -> None:
     """A round without news tells nothing at all, and a failed file is left out until it changes."""
-    failed = IndexEvent("failed", str(folder / "a.txt"), reason="is empty")
+    status = (folder / "a.txt").stat()
+    seen = (status.st_size, status.st_mtime_ns)
+    failed = IndexEvent("failed", str(folder / "a.txt"), reason="is empty", seen=seen)
     index = Rounds([failed], [IndexEvent("unchanged", "x")], [failed])
     events = watcher(folder, index).run(0.05, poll=False)
     until(events, "watching")
-    status = (folder / "a.txt").stat()
 
     def write() -> None:
         (folder / "b.txt").write_text("x")
@@ -154,9 +155,25 @@ def test_what_is_no_news_is_not_told_again(folder: Path) -> None:
     assert kinds(until(events, "done")) == ["found", "failed", "done"]
     writer.join()
     assert len(index.filters) == 3
-    assert index.filters[1].passed_over == {
-        str(folder / "a.txt"): (status.st_size, status.st_mtime_ns)
-    }
+    assert index.filters[1].passed_over == {str(folder / "a.txt"): seen}
+
+
+def test_what_is_passed_over_is_what_failed_and_not_what_has_come_of_it(
+    engine: Engine, folder: Path
+) -> None:
+    """A copy may be finished while the same round reads other files."""
+    half = folder / "a.txt"
+    half.write_bytes(b"")
+    status = half.stat()
+    told = [event for event in engine.index([str(folder)]) if event.kind == "failed"]
+    assert [event.seen for event in told] == [(0, status.st_mtime_ns)]
+    index = Rounds([*told], [IndexEvent("indexed", str(half))])
+    half.write_text(PROSE)
+    events = watcher(folder, index).run(0.05, poll=False)
+    until(events, "watching")
+    (folder / "b.txt").write_text("x")
+    until(events, "done")
+    assert half in [one.path for one in find([str(folder)], index.filters[1])]
 
 
 def test_a_missing_document_is_told_once(folder: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from sharedcli.errors import UsageError
 from sharedcli.ingest.discover import find_files
-from sharedcli.ingest.ignore import is_harmless
+from sharedcli.ingest.ignore import IgnoreRules, is_harmless
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="links and pipes")
 
@@ -117,6 +117,18 @@ def test_hostile_ignore_file_costs_nothing(tree):
     root = tree("a" * 200 + ".txt", "b.log")
     (root / ".gitignore").write_bytes(b"*a" * 30 + b"*b\n\xff\xfe\na\\\n*.log\n" + b"x" * 5000)
     assert names(root) == ["a" * 200 + ".txt"]
+
+
+def test_an_ignore_file_may_not_cost_more_by_being_long(tree):
+    root = tree("b.log", "c.tmp", "d.txt")
+    costly = "".join(f"*a*a*a{i}\n" for i in range(1000))
+    (root / ".gitignore").write_text(costly + "*.log\n" + "# words\n" * 9000 + "*.tmp\n")
+    spec = IgnoreRules().entering(root, root.parts).layers[0][1]
+    assert len(spec.patterns) == 22
+    assert names(root) == ["d.txt"]
+    (root / ".gitignore").write_text("".join(f"{i}.x\n" for i in range(6000)) + "*.log\n")
+    spec = IgnoreRules().entering(root, root.parts).layers[0][1]
+    assert len(spec.patterns) == 5000
 
 
 @pytest.mark.parametrize("pattern", ["*.py[cod]", "**/build/**", "!/a/*/b*c", "a/**/b/*.tmp"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -17,6 +18,7 @@ import pytest
 import sharedcli
 from sharedcli.errors import LimitError, NoTextError, UnreadableError
 from sharedcli.ingest import DocumentReader, Limits, read_document
+from sharedcli.ingest import reader as reader_module
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="signals and /proc")
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS and /proc are Linux's")
@@ -267,6 +269,29 @@ def test_missing_folder_and_forbidden(tmp_path):
         read_document(tmp_path)
     with pytest.raises(UnreadableError, match="no valid file name"):
         read_document("null\0byte.pdf")
+
+
+def test_a_file_that_fails_while_it_is_read_is_its_own_failure(tmp_path, monkeypatch):
+    (tmp_path / "a.txt").write_text("text")
+    with DocumentReader() as reader:
+        with monkeypatch.context() as patch:
+            patch.setattr(reader_module, "detect", _fail_as_a_disk)
+            with pytest.raises(UnreadableError, match=r"a\.txt: cannot be read: Input/output"):
+                reader.read(tmp_path / "a.txt")
+        assert reader.read(tmp_path / "a.txt").text.strip() == "text"
+
+
+def _fail_as_a_disk(*_):
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def test_closed_standard_input_is_told(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    with (
+        DocumentReader() as reader,
+        pytest.raises(UnreadableError, match="standard input: is closed"),
+    ):
+        reader.read("-")
 
 
 @POSIX

@@ -28,7 +28,7 @@ def needle(
     session: Session,
     files: Files,
     *,
-    methods: Methods = "none,truncate,full,passages,streaming,sharedllm,sharedllm+passages",
+    methods: Methods = "none, truncate, full, passages, streaming, sharedllm, sharedllm+passages",
     ratios: Ratios = None,
     lengths: Annotated[
         str, typer.Option("--lengths", help="Lengths in tokens: 2K,4K,8K.")

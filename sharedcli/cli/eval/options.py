@@ -37,9 +37,7 @@ Controls = Annotated[
     bool,
     typer.Option("--controls", help="Also inject shuffled contexts and other documents'."),
 ]
-Limit = Annotated[
-    int | None, typer.Option("--limit", min=1, help="Questions of each file at most.")
-]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Questions at most.")]
 Folder = Annotated[
     Path | None,
     typer.Option(

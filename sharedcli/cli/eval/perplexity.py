@@ -28,7 +28,7 @@ def perplexity(
     session: Session,
     files: Files,
     *,
-    methods: Methods = "none,truncate,full,passages,streaming,sharedllm",
+    methods: Methods = "none, truncate, full, passages, streaming, sharedllm",
     ratios: Ratios = None,
     controls: Controls = False,
     context: Annotated[

@@ -23,7 +23,7 @@ def qa(
     session: Session,
     files: Files,
     *,
-    methods: Methods = "none,passages,sharedllm+passages",
+    methods: Methods = "none, passages, sharedllm+passages",
     ratios: Ratios = None,
     limit: Limit = None,
     stream_window: StreamWindow = 2048,

@@ -38,7 +38,7 @@ class BodyHandler:
         self._heading_styles = heading_styles
         self._label = label
         self._finished: list[Section] = []
-        self._blocks: list[str] = []
+        self._blocks: list[list[str]] = []  # lines: a table may have very many
         self._elements: list[str] = []
         # Text boxes put paragraphs inside of paragraphs, tables put tables inside of cells.
         self._paragraphs: list[_Paragraph] = []
@@ -55,7 +55,7 @@ class BodyHandler:
 
     def end_section(self) -> None:
         """Close the current section."""
-        text = "\n\n".join(self._blocks)
+        text = "\n\n".join("\n".join(lines) for lines in self._blocks)
         if text.strip():
             self._finished.append(Section(text, self._label))
         self._blocks = []
@@ -128,11 +128,11 @@ class BodyHandler:
         elif paragraph.heading:
             self.end_section()
             self._label = " ".join(text.split())
-            self._blocks.append(text)
+            self._blocks.append([text])
         elif paragraph.item:
             self._append_line(f"- {text}", joins="- ")
         else:
-            self._blocks.append(text)
+            self._blocks.append([text])
 
     def _end_row(self, line: str) -> None:
         if not line.strip(" |"):
@@ -144,9 +144,9 @@ class BodyHandler:
 
     def _append_line(self, line: str, joins: str) -> None:
         """Add a row or list item to the block above if that is of the same kind."""
-        above = self._blocks[-1].rpartition("\n")[2] if self._blocks else ""
+        above = self._blocks[-1][-1].rpartition("\n")[2] if self._blocks else ""
         same = above.startswith(joins) if joins else " | " in above and " | " in line
         if same:
-            self._blocks[-1] += "\n" + line
+            self._blocks[-1].append(line)
         else:
-            self._blocks.append(line)
+            self._blocks.append([line])

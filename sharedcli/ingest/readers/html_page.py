@@ -22,7 +22,19 @@ _KNOWN = re.compile(
     r"(?:windows|cp)-?(?:125\d|874)|iso-?8859-\d{1,2}|koi8-[ru]|gbk|gb2312|gb18030|big5(?:-hkscs)?"
     r"|euc-(?:jp|kr)|shift[_-]jis|iso-2022-jp|macintosh|ibm866|tis-620|latin-?1|(?:us-)?ascii"
 )
-_LATIN = frozenset({"iso-8859-1", "iso8859-1", "latin1", "latin-1", "ascii", "us-ascii"})
+# Browsers read some encodings as their supersets, and so do the people who write pages
+# (encoding.spec.whatwg.org).
+_SUPERSETS = {
+    **dict.fromkeys(("iso-8859-1", "iso8859-1", "latin1", "latin-1"), "cp1252"),
+    **dict.fromkeys(("ascii", "us-ascii"), "cp1252"),
+    **dict.fromkeys(("gb2312", "gbk"), "gb18030"),
+    **dict.fromkeys(("shift_jis", "shift-jis"), "cp932"),
+    "big5": "big5hkscs",
+    "euc-kr": "cp949",
+    "tis-620": "cp874",
+}
+_ESCAPED = b"\x1b$"
+"""How ISO-2022-JP turns to Japanese: seven bits, so that it would pass for UTF-8."""
 
 
 def read(stream: BinaryIO, limits: Limits) -> Reading:
@@ -42,16 +54,13 @@ def decode_page(data: bytes) -> tuple[str, str | None]:
 
     Returns the text and a warning if the encoding was guessed.
     """
-    try:
-        return data.decode("utf-8-sig"), None
-    except UnicodeDecodeError:
-        pass
     declared = _DECLARED.search(data[:_HEAD_BYTES])
-    if declared:
-        name = (declared[1] or declared[2]).decode("ascii").lower()
-        if _KNOWN.fullmatch(name):
-            # Browsers read Latin-1 as its superset, and so do the people who write pages.
-            encoding = "cp1252" if name in _LATIN else name.replace("windows-", "cp")
-            with contextlib.suppress(LookupError):
-                return data.decode(encoding, "replace"), None
+    name = (declared[1] or declared[2]).decode("ascii").lower() if declared else ""
+    if not (name == "iso-2022-jp" and _ESCAPED in data):
+        with contextlib.suppress(UnicodeDecodeError):
+            return data.decode("utf-8-sig"), None
+    if _KNOWN.fullmatch(name):
+        encoding = _SUPERSETS.get(name, name.replace("windows-", "cp"))
+        with contextlib.suppress(LookupError):
+            return data.decode(encoding, "replace"), None
     return decode(data)

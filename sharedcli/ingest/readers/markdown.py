@@ -14,7 +14,7 @@ from sharedcli.ingest.limits import Limits
 from sharedcli.ingest.readers.text import decode, read_all
 from sharedcli.ingest.reading import Reading, Section
 
-_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
+_FENCE = re.compile(r" {0,3}(`{3,}(?=[^`]*$)|~{3,})")  # "```code```" is no fence
 _ATX = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
 _SETEXT = re.compile(r" {0,3}(=+|-{2,})[ \t]*$")
 _NO_PARAGRAPH = re.compile(r"\s*(?:$|[#>|]|[-+*] |\d+[.)] | {4}|\t)")

@@ -55,6 +55,11 @@ def test_unclosed_fence_and_front_matter(read):
     assert labels(read("b.md", "---\n# A\ntext")) == [None, "A"]
 
 
+def test_code_on_one_line_is_no_fence(read):
+    document = read("a.md", "# Install\n\n```npm install```\n\n# Usage\n\nRun it.\n")
+    assert labels(document) == ["Install", "Usage"]
+
+
 def test_underline_after_a_list_or_nothing_is_a_rule(read):
     assert labels(read("c.md", "- item\n---\n\n---\ntext\n")) == [None]
     assert labels(read("d.md", "Title\n===\ntext\n")) == ["Title"]
