@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from sharedcli.cli.run import run
+from sharedcli.store.store import Store
 
 SAMPLE = Path(__file__).parents[2] / "sharedcli" / "samples" / "halvard-ridge.pdf"
 NOTES = (
@@ -115,8 +116,11 @@ def environment(
 
 @pytest.fixture
 def library(environment: dict[str, str], made_library: Path, tmp_path: Path) -> Path:
-    """A copy of the small library in the current folder."""
+    """A copy of the small library in the current folder, as if it had been made there."""
     shutil.copytree(made_library, tmp_path, dirs_exist_ok=True)
+    with Store.open(tmp_path / "store") as store:
+        for record in store.documents():
+            store.relocate(record.id, source=record.source)
     return tmp_path
 
 

@@ -77,7 +77,7 @@ def test_roff_is_sound() -> None:
 
 
 def test_exit_codes_are_those_of_the_errors() -> None:
-    assert [code for code, _ in exit_codes()] == [0, 1, 2, 3, 4, 10, 11, 12, 13, 14, 15, 130]
+    assert [code for code, _ in exit_codes()] == [0, 1, 2, 3, 4, 10, 11, 12, 13, 14, 15, 130, 143]
 
 
 def test_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:
