@@ -14,6 +14,7 @@ from engine_samples import BELL, LAMP, TIDE, run_index
 from sharedcli.engine.engine import Engine
 from sharedcli.engine.opening import stored_tree
 from sharedcli.engine.slots import read_context
+from sharedcli.errors import CorruptionError
 from sharedcli.model.compressor import Compressor
 from sharedcli.retrieve.search import ChunkFrontier
 from sharedcli.settings import Settings
@@ -97,6 +98,23 @@ def test_it_is_read_without_being_told(
             answers.append(("".join(answer), answer.usage.slots))
     assert answers[0] == answers[1]
     assert answers[0][1] > 0
+
+
+def test_tokens_that_the_model_does_not_have_are_told(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frontiers, trees = _frontiers(engine)
+    model = engine.model()
+    kept = Store.chunk_tokens
+    monkeypatch.setattr(
+        Store,
+        "chunk_tokens",
+        lambda store, doc_id, index: replace(
+            (found := kept(store, doc_id, index)), token_ids=found.token_ids + 10**6
+        ),
+    )
+    with pytest.raises(CorruptionError, match=r"tokens that the model does not have; .*rm"):
+        read_context(engine.store(), frontiers, trees, torch.float32, Compressor(model.shared))
 
 
 def test_it_is_exported_and_imported(engine: Engine, tmp_path: Path) -> None:

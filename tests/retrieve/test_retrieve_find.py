@@ -134,6 +134,13 @@ def test_vectors_that_are_missing_are_made_when_a_question_comes() -> None:
     assert len(ranked[0].windows) == 2
 
 
+def test_vectors_of_another_width_count_as_missing() -> None:
+    """An imported tree may hold any."""
+    odd = np.ones((2, 5), dtype=np.float16)
+    ranked = find_passages(Index({"ships": odd}), "maritime guidance", ["ships"], Encoder())
+    assert ranked == find_passages(Index(), "maritime guidance", ["ships"], Encoder())
+
+
 def test_documents_with_and_without_vectors_are_compared() -> None:
     index = Index({"ships": np.array([[0, 1, 0, 0], [0.1, 0.9, 0.2, 0.9]], dtype=np.float16)})
     ranked = find_passages(index, "lighthouse", list(TEXTS), Encoder())
