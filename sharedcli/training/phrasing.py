@@ -7,7 +7,11 @@ answer and makes nothing up; then it is in the base's own words, and right, and 
 taught to say the same behind a prompt that holds more. Where the source has no sentence, as in a
 table, the question turned round will do; other questions are left out.
 
+With ``--brief`` the marked words stay, and the question asks for them: no base is needed, nearly
+all questions can be used, and what is learnt of reading serves the sentences, too.
+
     python -m sharedcli.training.phrasing replies.jsonl questions.jsonl
+    python -m sharedcli.training.phrasing --brief short.jsonl questions.jsonl
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ import argparse
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +36,10 @@ from sharedcli.training.sentences import sentence_around, turned_round
 
 REPLY_TOKENS = 48
 """Longer replies are dropped."""
+BRIEF = " Answer in a few words."
+"""What is put behind a question whose reply is the marked answer."""
+BRIEF_WORDS = 8
+"""Longer answers are not brief."""
 LEAST_WORDS = 4
 MOST_WORDS = 35
 PROMPT_TOKENS = 512
@@ -76,6 +84,19 @@ def phrase(base: Base, records: Sequence[Record], batch: int = 48) -> Iterator[d
                 replies.setdefault(asked.record, []).append((asked.question, reply))
     for number, found in sorted(replies.items()):
         yield _plain(records[number], found)
+
+
+def brief(records: Sequence[Record]) -> Iterator[dict[str, Any]]:
+    """Yield JSON Lines records of questions for a few words that stand in their text."""
+    for record in records:
+        found = [
+            (replace(question, question=question.question.strip() + BRIEF), answer)
+            for question in record.questions
+            for answer in [question.answers[0].strip()]
+            if question.start >= 0 and 0 < len(answer.split()) <= BRIEF_WORDS
+        ]
+        if found:
+            yield _plain(record, found)
 
 
 def acceptable(reply: str, question: Question, shown: str) -> bool:
@@ -145,11 +166,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("questions", type=Path, nargs="+")
     parser.add_argument("--model", default="default")
     parser.add_argument("--batch", type=int, default=48)
+    parser.add_argument("--brief", action="store_true", help="the marked words, asked for")
     given = parser.parse_args(arguments)
-    base = load_base(given.model)
+    base = None if given.brief else load_base(given.model)
     with given.output.open("w", encoding="utf-8") as out:
         for path in given.questions:
-            for record in phrase(base, list(read_records(path, Fields())), given.batch):
+            records = list(read_records(path, Fields()))
+            for record in brief(records) if base is None else phrase(base, records, given.batch):
                 out.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 

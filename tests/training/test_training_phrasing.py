@@ -100,3 +100,21 @@ def test_the_command_asks_a_base_and_writes_what_training_reads(
     assert [question.reply for question in record.questions] == said
     assert len(said) == 3
     assert json.loads(out.read_text())["qa"][0]["answers"] == ["hut"]
+
+
+def test_brief_answers_are_asked_for_and_need_no_base(
+    write_lines: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(phrasing, "load_base", lambda _: pytest.fail("a base was loaded"))
+    qa = [
+        {"question": "When was the hut built? ", "answers": ["1911"]},
+        {"question": "What stood where?", "answers": [SHOWN]},
+        {"question": "What colour is it?", "answers": ["red"]},
+    ]
+    path = write_lines("q.jsonl", [{"source": "s", "context": SHOWN, "qa": qa}])
+    out = tmp_path / "out.jsonl"
+    main([str(out), str(path), "--brief"])
+    (record,) = phrasing.read_records(out, phrasing.Fields())
+    assert [(q.question, q.reply) for q in record.questions] == [
+        ("When was the hut built? Answer in a few words.", "1911")
+    ]
