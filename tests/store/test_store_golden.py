@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import store_faults as faults
@@ -33,8 +34,17 @@ def test_there_is_one_for_every_version() -> None:
     assert [f"v{n}" for n in range(1, schema.FORMAT_VERSION + 1)] == VERSIONS
 
 
+def _expected(golden: Path) -> dict[str, Any]:
+    """What it answered when it was made, and that what has been noted since is not known."""
+    found = json.loads((golden.parent / "expected.json").read_text(encoding="utf-8"))
+    for one in found.values():
+        if isinstance(one, dict):
+            one["record"].setdefault("path", "")
+    return found
+
+
 def test_a_golden_store_answers_as_it_did(golden: Path) -> None:
-    expected = json.loads((golden.parent / "expected.json").read_text(encoding="utf-8"))
+    expected = _expected(golden)
     with Store.open(golden) as store:
         assert store.check().clean
         assert answers(store) == expected
@@ -60,7 +70,7 @@ def columns(path: Path) -> set[str]:
 
 
 def test_migrations_run_once_and_keep_everything(golden: Path, next_version: None) -> None:
-    expected = json.loads((golden.parent / "expected.json").read_text(encoding="utf-8"))
+    expected = _expected(golden)
     for _ in range(2):
         with Store.open(golden) as store:
             assert answers(store) == expected

@@ -85,7 +85,9 @@ def test_a_renamed_file_keeps_its_tree(store: Store) -> None:
     record = samples.put(store, 1)
     samples.put(store, 2, source="/new.pdf")
     moved = store.relocate(record.id, source="/new.pdf", mtime_ns=77, file_size=5)
-    assert moved == dataclasses.replace(record, source="/new.pdf", mtime_ns=77, file_size=5)
+    assert moved == dataclasses.replace(
+        record, source="/new.pdf", path="/new.pdf", mtime_ns=77, file_size=5
+    )
     assert store.documents() == [moved]
     assert store.check().clean
 
