@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 
 
 def document_table(records: Sequence[DocumentRecord]) -> Table:
-    """One line per document."""
+    """One line per document; where two go by one relative path, it is written out."""
+    shared = Counter(record.source for record in records)
     table = plain_table(
         "ID", "PAGES", "TOKENS", "SIZE", "ADDED", "DOCUMENT", right=("PAGES", "TOKENS", "SIZE")
     )
@@ -36,7 +38,7 @@ def document_table(records: Sequence[DocumentRecord]) -> Table:
             f"{record.tokens:,}",
             size(record.stored_bytes),
             record.added_at[:10],
-            Text(clean(record.source, 1000)),
+            Text(clean((shared[record.source] > 1 and record.path) or record.source, 1000)),
         )
     return table
 

@@ -22,6 +22,20 @@ def test_list(library: Path, cli: Cli) -> None:
     assert cli("list", "notes*").out.count("\n") == 2
 
 
+def test_list_tells_files_of_one_name_apart(
+    library: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = library / "other"
+    other.mkdir()
+    (other / "notes.txt").write_text("Other notes of another day, about the fog and the bell.\n")
+    monkeypatch.chdir(other)
+    assert cli("index", "notes.txt").code == 0
+    names = [line.split()[-1] for line in cli("list").out.splitlines()[1:]]
+    assert sorted(names) == sorted(
+        ["halvard-ridge.pdf", str(library / "notes.txt"), str(other / "notes.txt")]
+    )
+
+
 def test_list_as_json(library: Path, cli: Cli) -> None:
     documents = cli("list", "--json").json["documents"]
     first = documents[0]

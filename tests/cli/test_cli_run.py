@@ -60,6 +60,15 @@ def test_no_store_is_10_and_says_what_to_do(cli: Cli) -> None:
         assert "sharedcli index FILE" in result.err
 
 
+@pytest.mark.parametrize(("setting", "coloured"), [("never", False), ("auto", True)])
+def test_errors_have_the_colour_that_is_set(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, setting: str, coloured: bool
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("SHAREDCLI_COLOR", setting)
+    assert ("\x1b" in cli("list", "--store", "nowhere").err) == coloured
+
+
 def test_unknown_document_is_10(library: Path, cli: Cli) -> None:
     for command in (["show", "nope"], ["rm", "nope", "--yes"], ["ask", "why?", "--doc", "nope"]):
         assert cli(*command).code == 10

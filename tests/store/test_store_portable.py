@@ -85,6 +85,12 @@ def test_everything_comes_back_bit_by_bit(
     assert (tmp_path / "again.tree").read_bytes() == (tmp_path / "a.tree").read_bytes()
 
 
+def test_a_file_from_before_1970_comes_back(store: Store, other: Store, tmp_path: Path) -> None:
+    record = store.relocate(put(store).id, mtime_ns=-5)
+    store.export(record.id, tmp_path / "a.tree")
+    assert other.import_file(tmp_path / "a.tree").mtime_ns == -5
+
+
 def test_what_is_there_is_not_replaced_unasked(exported: Path, other: Store) -> None:
     first = other.import_file(exported)
     assert other.import_file(exported) == first
