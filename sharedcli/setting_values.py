@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -44,6 +45,11 @@ _UNITS = {
     **{f"{unit}i": 1024**power for power, unit in enumerate("kmgt", start=1)},
 }
 _SIZE_FORM = "a size such as 20GB or 512MiB, or none"
+
+
+def debugging() -> bool:
+    """Whether ``SHAREDCLI_DEBUG`` asks for tracebacks and the messages of libraries."""
+    return os.environ.get("SHAREDCLI_DEBUG", "").strip().lower() not in ("", *_FALSE)
 
 
 def fit(name: str, value: object, origin: str, folder: Path | None) -> object:

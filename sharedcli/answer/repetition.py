@@ -11,7 +11,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-_END = re.compile(r"(?<=[.!?])\s+|\n+")
+_ABBREVIATIONS = r"(?<!\b[A-Za-z]\.)(?<!\b[A-Z][a-z]\.)(?<!\b[A-Z][a-z]{2}\.)(?<!\b[A-Z][a-z]{3}\.)"
+"""Before a full stop that mostly ends none: "U.S.", "Mr.", "Inc.", "Corp."."""
+_END = re.compile(rf"(?<=[.!?]){_ABBREVIATIONS}\s+|\n+")
 _PART = re.compile(r"\s*\S+|\s+")
 _WORD = re.compile(r"\S+")
 _GOING_ON = re.compile(r"\S+\Z")

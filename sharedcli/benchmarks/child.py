@@ -13,6 +13,7 @@ from typing import Any, TextIO
 
 from sharedcli.errors import SharedCLIError
 from sharedcli.process import set_up
+from sharedcli.setting_values import debugging
 
 
 def main() -> int:
@@ -29,7 +30,7 @@ def main() -> int:
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except Exception as error:  # told to the owner, who names it
-        if os.environ.get("SHAREDCLI_DEBUG"):
+        if debugging():
             raise
         _send(messages, {"error": ["SharedCLIError", f"{type(error).__name__}: {error}"]})
     return 0

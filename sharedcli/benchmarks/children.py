@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from typing import Any, Protocol
 from sharedcli import errors
 from sharedcli.benchmarks.plan import Plan, Tell
 from sharedcli.errors import OutOfMemoryError, SharedCLIError
+from sharedcli.setting_values import debugging
 
 _BOOT = (
     "import sys; sys.path[:] = sys.argv[1:]; "
@@ -70,7 +70,7 @@ def run_child(job: str, plan: Plan, tell: Tell, **arguments: Any) -> dict[str, A
     """
     request = {"job": job, "plan": plan.to_plain(), "arguments": arguments}
     paths = [path for path in sys.path if path and path != _PACKAGE_ROOT]
-    debug = bool(os.environ.get("SHAREDCLI_DEBUG"))
+    debug = debugging()
     # -I and -S: no user or site hooks, nothing from the current folder
     with subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", _BOOT, _PACKAGE_ROOT, *paths],

@@ -9,6 +9,7 @@ Notable choices:
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -65,6 +66,7 @@ class Chat:
         self._documents = documents
         self._history: list[tuple[str, str]] = []
         self._last: Answer | None = None
+        self._searched = ""
         self._laying_out: Future[None] | None = None
         self._commands: dict[str, Callable[[list[str]], None]] = {
             "/help": lambda _words: self._session.terminal.note(HELP),
@@ -104,7 +106,7 @@ class Chat:
             command = self._commands.get(words[0])
             if command is None:
                 raise UsageError(f"there is no command {words[0]}; /help lists them")
-            command(words[1:])
+            command(_arguments(line))
         else:
             self._ask(line.strip())
 
@@ -115,6 +117,9 @@ class Chat:
             if self._laying_out is not None:
                 # or it would matter how fast somebody types; without it, questions take longer
                 self._laying_out.exception()
+            from sharedcli.retrieve.follow_up import search_text
+
+            self._searched = search_text(question, self._history)
             answer = session.engine.ask(question, self._documents, history=self._history)
             self._last = answer
             try:
@@ -159,15 +164,20 @@ class Chat:
     def _tree(self, _words: list[str]) -> None:
         from sharedcli.cli.tree import look, payload
 
-        last = self._asked()
-        for doc_id in dict.fromkeys(source.doc_id for source in last.sources):
-            view = look(self._session, doc_id, last.question, None)
-            if self._session.json:
-                self._session.emit(payload(view))
-            elif view.opened:
+        self._asked()
+        session = self._session
+        opened = session.engine.open_nodes(self._searched, self._documents)
+        if not opened and not session.json:
+            session.terminal.aside("no node is opened: nothing in the documents fits the question")
+        for doc_id in dict.fromkeys(frontier.doc_id for frontier in opened):
+            frontiers = [frontier for frontier in opened if frontier.doc_id == doc_id]
+            view = look(session, doc_id, self._searched, None, frontiers)
+            if session.json:
+                session.emit(payload(view))
+            else:
                 from sharedcli.cli.render_tree import draw_tree
 
-                self._session.terminal.tell(draw_tree(view))
+                session.terminal.tell(draw_tree(view))
 
     def _clear(self, _words: list[str]) -> None:
         self._history.clear()
@@ -193,7 +203,7 @@ class Chat:
                 if lively and sys.stdout.isatty():
                     _edit_lines()
                     return input("\n> ")
-                if lively:
+                if lively and not self._session.quiet:
                     sys.stderr.write("\n> ")
                     sys.stderr.flush()
                 return sys.stdin.readline(_LINE_CHARS) or None
@@ -203,7 +213,18 @@ class Chat:
             except KeyboardInterrupt:
                 if not lively:
                     raise
-                self._session.terminal.aside("\n/quit or Ctrl-D leaves")
+                self._session.terminal.note("")
+                self._session.terminal.aside("/quit or Ctrl-D leaves")
+
+
+def _arguments(line: str) -> list[str]:
+    """What follows a command; quotes hold names with spaces together."""
+    words = shlex.shlex(line, posix=True)
+    words.whitespace_split, words.escape, words.commenters = True, "", ""
+    try:
+        return list(words)[1:]
+    except ValueError:  # an apostrophe
+        return line.split()[1:]
 
 
 def _edit_lines() -> None:

@@ -5,7 +5,7 @@ They know commands, options and fixed choices, and run no Python: completing cos
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from sharedcli.cli.description import Command, Option
 
@@ -27,9 +27,9 @@ def bash(commands: Sequence[Command]) -> str:
         '      [[ $word == "$next" ]] && command="$next"',
         "    done",
         "  done",
-        '  case "$prev" in',
+        '  case "$command $prev" in',
     ]
-    for spelling, option in _valued(commands).items():
+    for pattern, option in _valued(commands):
         if option.choices:
             words = " ".join(option.choices)
             reply = f'COMPREPLY=($(compgen -W "{words}" -- "$cur"))'
@@ -37,7 +37,7 @@ def bash(commands: Sequence[Command]) -> str:
             reply = 'COMPREPLY=($(compgen -f -- "$cur"))'
         else:
             reply = "COMPREPLY=()"
-        lines.append(f"    {spelling}) {reply}; return ;;")
+        lines.append(f"    {pattern}) {reply}; return ;;")
     lines += ["  esac", '  case "$command" in']
     for one in commands:
         options = " ".join(s for option in one.options for s in option.spellings)
@@ -107,15 +107,21 @@ def fish(commands: Sequence[Command]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _valued(commands: Sequence[Command]) -> dict[str, Option]:
-    """Spellings of options that take a value; the same option is the same everywhere."""
-    return {
-        spelling: option
-        for one in commands
-        for option in one.options
-        if option.value is not None
-        for spelling in option.spellings
-    }
+def _valued(commands: Sequence[Command]) -> Iterator[tuple[str, Option]]:
+    """Patterns of bash for a command and an option of it that takes a value, and that option."""
+    uses: dict[str, list[tuple[str, Option]]] = {}
+    for one in commands:
+        for option in one.options:
+            for spelling in option.spellings:
+                uses.setdefault(spelling, []).append((" ".join(one.words), option))
+    for spelling, found in uses.items():
+        kinds = {(o.value is None, o.choices, o.takes_path) for _, o in found}
+        if len(kinds) == 1 and found[0][1].value is not None:
+            yield f'*" {spelling}"', found[0][1]
+        elif len(kinds) > 1:  # a switch of one command, a value of another
+            for words, option in found:
+                if option.value is not None:
+                    yield f'"{words} {spelling}"', option
 
 
 def _function(command: Command) -> str:

@@ -13,7 +13,11 @@ from typing import Any
 from sharedcli.setting_values import CHOICES
 
 _MARKUP = re.compile(r"\[/?[a-z ]*\]")
-_PLACES = frozenset({"store", "cache", "adapter", "model", "output", "questions", "file", "paths"})
+_PLACES_TEXT = (
+    "store cache adapter model output questions file paths folders files first second data wheel "
+    "text recipe"
+)
+_PLACES = frozenset(_PLACES_TEXT.split())
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from sharedcli.cli import payloads
 from sharedcli.cli.flags import OUTPUT, PLACES, takes
 from sharedcli.cli.session import Session
 from sharedcli.cli.wording import size
+from sharedcli.ingest.sanitise import printable_path
 
 
 @takes(PLACES, OUTPUT)
@@ -30,10 +31,9 @@ def export(
     with session.activity as activity:
         activity.update("writing")
         written = store.export(record.id, output)
+    file = printable_path(output)
     if session.json:
-        session.emit({"file": str(output), "bytes": written, "document": payloads.document(record)})
+        session.emit({"file": file, "bytes": written, "document": payloads.document(record)})
     else:
-        from sharedcli.cli.render import clean
-
-        session.write(f"{clean(str(output), 4000)}\n")
+        session.write(f"{file}\n")
         session.terminal.aside(f"{record.source}: {size(written)}")

@@ -6,6 +6,7 @@ A line that cannot be answered is told in its place, and the others go on.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from sharedcli.cli import payloads
-from sharedcli.cli.session import Session
+from sharedcli.cli.session import Session, json_line
 from sharedcli.cli.wording import plural
 from sharedcli.errors import (
     NotInDocumentsError,
@@ -25,6 +26,7 @@ from sharedcli.errors import (
 
 LINE_CHARS = 200_000
 _KEYS = {"id", "question", "doc"}
+_HALF = re.compile(r"[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,12 @@ def answer_all(session: Session, file: str, documents: list[str]) -> int:
                 answer.read()
             except SharedCLIError as error:
                 failed += 1
+                activity.stop()  # or data would be written into its line
                 told = {"type": type(error).__name__, "message": str(error)}
                 session.emit({**head, "error": {**told, "exit_code": error.exit_code}})
                 continue
             found += answer.found
+            activity.stop()
             session.emit({**head, **payloads.answer(answer)})
     session.terminal.aside(
         f"{plural(asked, 'question')}: {found} answered, {asked - found - failed} not in the "
@@ -89,11 +93,24 @@ def parse(line: str) -> Question:
         raise UsageError(f"the line has no question; {_form()}")
     if unknown := sorted(set(value) - _KEYS):
         raise UsageError(f"unknown key {unknown[0]!r}; {_form()}")
-    chosen = value.get("doc") or []
-    chosen = [chosen] if isinstance(chosen, str) else chosen
-    if not isinstance(chosen, list) or not all(isinstance(one, str) for one in chosen):
+    try:
+        json_line({"id": value.get("id")})  # it comes back in the answer
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f'"id" cannot be written as JSON ({error}); {_form()}') from None
+    return Question(value["question"], value.get("id"), _documents(value.get("doc")))
+
+
+def _documents(chosen: object) -> tuple[str, ...]:
+    """What "doc" names; nothing at all where it is left out."""
+    named = [] if chosen is None else [chosen] if isinstance(chosen, str) else chosen
+    if not isinstance(named, list) or not all(isinstance(one, str) for one in named):
         raise UsageError(f'"doc" must be a string or a list of strings; {_form()}')
-    return Question(value["question"], value.get("id"), tuple(chosen))
+    for one in named:
+        if not one.strip() or _HALF.search(one):
+            raise UsageError(
+                f'"doc" names no document with {one!r}; leave it out to ask about all of them'
+            )
+    return tuple(named)
 
 
 def _form() -> str:

@@ -118,7 +118,7 @@ class IndexView:
             self._activity.line(Text(f"  {clean(warning)}", style="yellow"))
 
     def _line(self, mark: str, style: str, source: str, text: str) -> None:
-        line = Text.assemble((mark, style), " ", clean(source, 120))
+        line = Text.assemble((mark, style), " ", clean(source, 1000))
         if text:
             line.append(f"  {clean(text)}", style="dim")
         self._activity.line(line)
@@ -141,10 +141,10 @@ def summary(counts: IndexCounts) -> Text:
 def _failure_table(failed: Sequence[tuple[str, str]]) -> Table:
     table = plain_table("FAILED", "REASON")
     table.columns[0].min_width = min(_NAME, max(len(source) for source, _ in failed))
-    table.columns[1].no_wrap = False
-    table.columns[1].overflow = "fold"
+    for column in table.columns:
+        column.no_wrap, column.overflow = False, "fold"
     for source, reason in failed:
-        table.add_row(Text(clean(source, _NAME)), Text(clean(_rest(source, reason))))
+        table.add_row(Text(clean(source, 1000)), Text(clean(_rest(source, reason))))
     return table
 
 

@@ -129,13 +129,13 @@ def stats_facts(store: Path, stats: StoreStats) -> Table:
 def failure_table(failures: Sequence[FailedFile]) -> Table:
     """Files that could not be indexed, with the reasons."""
     table = plain_table("WHEN", "FILE", "REASON")
-    table.columns[2].no_wrap = False
-    table.columns[2].overflow = "fold"
+    for column in table.columns[1:]:
+        column.no_wrap, column.overflow = False, "fold"
     for one in failures:
         name = "standard input" if one.source == "-" else one.source
         reason = one.reason.removeprefix(f"{name}: ")
         when = one.failed_at[:16].replace("T", " ")
-        table.add_row(Text(when, style="dim"), Text(clean(name, 60)), Text(clean(reason)))
+        table.add_row(Text(when, style="dim"), Text(clean(name, 1000)), Text(clean(reason)))
     return table
 
 

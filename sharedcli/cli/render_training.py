@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from sharedcli.cli.render import clean, facts, plain_table
+from sharedcli.cli.render import facts, plain_table
 from sharedcli.cli.session import Session
 from sharedcli.cli.wording import duration, size
+from sharedcli.ingest.sanitise import printable_path
 from sharedcli.training.observer import Observer
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class TrainingView(Observer):
         if self._session.json:
             self._session.emit({"event": "finished", "adapter": str(folder)})
         else:
-            self._session.terminal.show(Text(clean(str(folder), 2000)))
+            self._session.terminal.show(Text(printable_path(folder)))
         self._session.terminal.aside(f"use it with --adapter {folder}")
 
 

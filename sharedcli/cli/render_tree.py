@@ -30,7 +30,9 @@ def draw_tree(view: TreeView) -> Group:
             _chunk(tree, view, chunks[0])
         elif view.detailed and len(chunks) > _FEW:
             first, last = chunks[0].index, chunks[-1].index
-            tree.add(Text(f"chunks {first}–{last} not opened", style="dim"))
+            hidden = view.query is None or any(n.chunk not in view.detailed for n in view.opened)
+            what = "drawn" if hidden else "opened"
+            tree.add(Text(f"chunks {first}–{last} not {what}", style="dim"))
         else:
             for chunk in chunks:
                 tree.add(_chunk_line(view, chunk, dim=bool(view.detailed)))

@@ -24,6 +24,7 @@ import typer
 from sharedcli.cli.flags import ClosedPipe
 from sharedcli.errors import OutOfMemoryError, SharedCLIError
 from sharedcli.ingest.sanitise import sanitise
+from sharedcli.setting_values import debugging
 
 INTERRUPTED = 130
 TERMINATED = 143
@@ -57,9 +58,8 @@ class _Wanted:
 
     def __init__(self, words: frozenset[str]) -> None:
         self._json = "--json" in words
-        chosen = os.environ.get("SHAREDCLI_COLOR", "")
-        self._color = "never" if "--no-color" in words else chosen or "auto"
-        self.debug = "--debug" in words or bool(os.environ.get("SHAREDCLI_DEBUG"))
+        self._plain = "--no-color" in words
+        self.debug = "--debug" in words or debugging()
 
     def failed(self, kind: str, message: str, code: int) -> int:
         """Tell of a failure on stderr, and with --json on stdout; return ``code``."""
@@ -72,13 +72,23 @@ class _Wanted:
             error = {"type": kind, "message": message, "exit_code": code}
             with suppress(OSError):
                 sys.stdout.write(json_line({"schema_version": SCHEMA_VERSION, "error": error}))
-        terminal = Terminal(self._color, os.environ)
+        terminal = Terminal(self._color(), os.environ)
         with suppress(OSError):
             if code == INTERRUPTED:
                 terminal.aside(message)
             else:
                 terminal.error(message)
         return code
+
+    def _color(self) -> str:
+        if self._plain:
+            return "never"
+        from sharedcli.settings import load_settings
+
+        try:
+            return load_settings({}).color
+        except (SharedCLIError, OSError):  # which may be what is told of
+            return os.environ.get("SHAREDCLI_COLOR") or "auto"
 
 
 def _run(arguments: Sequence[str], wanted: _Wanted) -> int:
@@ -105,7 +115,9 @@ def _run(arguments: Sequence[str], wanted: _Wanted) -> int:
     except MemoryError:
         message = "there is not enough memory; try --chunk-tokens 512, or --load-in-4bit"
         return wanted.failed("OutOfMemoryError", message, OutOfMemoryError.exit_code)
-    except (typer.Abort, EOFError):
+    except (typer.Abort, EOFError) as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            return wanted.failed("Interrupted", "interrupted", INTERRUPTED)
         return wanted.failed("Aborted", "aborted; nothing was changed", 1)
     except Exception as error:
         hint = "" if wanted.debug else "; run it again with --debug and report what it shows"
@@ -133,11 +145,11 @@ def _wrong_usage(error: Exception, wanted: _Wanted) -> int:
 
 
 def _prepare_streams() -> None:
-    """Give a process without stdout or stderr somewhere to write, and never fail on a character."""
-    for name in ("stdout", "stderr"):
+    """Give a process without streams somewhere to read and write; never fail on a character."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         stream = getattr(sys, name)
         if stream is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ from sharedcli.errors import UsageError
 
 if TYPE_CHECKING:
     from sharedcli.ingest.document import Document
+    from sharedcli.retrieve.search import ChunkFrontier
     from sharedcli.store.records import ChunkSpan, DocumentRecord
     from sharedcli.tree.context_tree import ContextTree, Node
 
@@ -61,8 +63,14 @@ def tree(
     session.terminal.show(draw_tree(view))
 
 
-def look(session: Session, doc: str, query: str | None, chunk: int | None) -> TreeView:
-    """Collect what is to be drawn."""
+def look(
+    session: Session,
+    doc: str,
+    query: str | None,
+    chunk: int | None,
+    frontiers: Sequence[ChunkFrontier] | None = None,
+) -> TreeView:
+    """Collect what is to be drawn; ``frontiers`` if it is known what the query opens."""
     from sharedcli.engine.opening import stored_tree
 
     store = session.engine.store()
@@ -73,7 +81,9 @@ def look(session: Session, doc: str, query: str | None, chunk: int | None) -> Tr
         raise UsageError(f"there is no chunk {chunk}; the document has 0 to {len(chunks) - 1}")
     opened: dict[Node, float] = {}
     if query is not None:
-        for frontier in session.engine.open_nodes(query, [record.id]):
+        if frontiers is None:
+            frontiers = session.engine.open_nodes(query, [record.id])
+        for frontier in frontiers:
             opened.update(zip(frontier.nodes, frontier.relevance, strict=True))
     detailed = sorted({node.chunk for node in opened}) if chunk is None else [chunk]
     spans: dict[Node, tuple[int, int]] = {}

@@ -50,6 +50,9 @@ def _read(session: Session, files: Sequence[str]) -> None:
                 activity.update("loading the model")
             elif event.kind == "failed":
                 failed.append(event.reason)
+            for warning in event.warnings:
+                name = "standard input" if event.source == STDIN else event.source
+                session.terminal.warning(f"{name}: {warning}")
     if not session.engine.documents():
         if failed:
             raise DocumentError(failed[0])

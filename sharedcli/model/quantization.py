@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import os
 from typing import Any
 
 import torch
 
 from sharedcli.errors import UsageError
+from sharedcli.setting_values import debugging
 
 QUANTIZATIONS = ("bnb-4bit", "bnb-8bit")
 
@@ -44,7 +44,7 @@ def quantization_config(name: str | None, dtype: torch.dtype) -> Any:
         return None
     from transformers import BitsAndBytesConfig
 
-    if not os.environ.get("SHAREDCLI_DEBUG"):
+    if not debugging():
         # it logs a warning for every matrix product in eight bits
         logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     if name == "bnb-8bit":

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import importlib
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+from sharedcli.setting_values import debugging
+
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
     """Silence ``transformers`` inside the block and put its settings back afterwards.
 
-    Nothing is silenced where the environment variable SHAREDCLI_DEBUG is set and not empty.
+    Nothing is silenced while debugging.
     """
-    if os.environ.get("SHAREDCLI_DEBUG"):
+    if debugging():
         yield
         return
     from transformers.utils import logging
@@ -40,7 +41,7 @@ def quiet_gguf() -> Iterator[None]:
     """Silence the GGUF reader's own progress bar, which heeds no setting of ``transformers``."""
     reader: Any = importlib.import_module("transformers.modeling_gguf_pytorch_utils")
     bar = getattr(reader, "tqdm", None)
-    if bar is None or os.environ.get("SHAREDCLI_DEBUG"):
+    if bar is None or debugging():
         yield
         return
     reader.tqdm = partial(bar, disable=True)

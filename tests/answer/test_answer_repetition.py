@@ -62,6 +62,8 @@ def test_a_loop_is_seen_across_lines_that_are_broken_elsewhere_in_each_round(siz
         "the very old bell the very old bells",
         "up and down, up and down, up and away",
         "very very very very very very old",
+        "The auditor of Corning Inc. is PwC. The auditor of Corning Inc. in Europe is KPMG.",
+        "It is made in the U.S. since 1990. It is made in the U.S. and in Spain.",
     ],
 )
 def test_what_says_nothing_twice_is_shown(text: str, size: int) -> None:

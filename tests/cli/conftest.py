@@ -148,6 +148,7 @@ def process(environment: dict[str, str]) -> Callable[..., Result]:
             capture_output=True,
             text=True,
             encoding="utf-8",
+            errors="surrogateescape",
             env={**environment, **environ},
             timeout=120,
         )

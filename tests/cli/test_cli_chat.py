@@ -77,6 +77,19 @@ def test_sources_and_tree_of_the_last_answer(talk: Callable[..., Any]) -> None:
     assert "●" not in result.out
 
 
+def test_the_tree_is_that_of_what_was_searched_for(talk: Callable[..., Any]) -> None:
+    trees = talk(OIL, "Why?", "/tree", flags=("--json", "--abstain", "never")).lines[2:]
+    assert {tree["query"] for tree in trees} == {f"Why? {OIL}"}
+    assert "no node is opened" in talk("zyzzyva quokka?", "/tree").err
+
+
+def test_names_with_spaces_can_be_chosen(talk: Callable[..., Any], library: Path) -> None:
+    result = talk('/doc "an old book.txt"', "/doc Bob's book", "/doc 'notes*'")
+    assert "no document matches 'an old book.txt'" in result.err
+    assert 'no document matches "Bob\'s"' in result.err
+    assert result.err.rstrip().endswith("notes.txt")
+
+
 def test_json_lines(talk: Callable[..., Any]) -> None:
     result = talk("/doc", OIL, "/sources", "/tree", "/nonsense", flags=("--json",))
     documents, answer, sources, *trees, error = result.lines

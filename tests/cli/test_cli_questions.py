@@ -60,6 +60,19 @@ def test_documents_of_the_command_hold_where_a_line_names_none(library: Path, pr
     assert result.err == ""
 
 
+def test_a_line_that_is_no_utf8_is_a_question_still(library: Path, process: Cli) -> None:
+    line = b'"' + OIL.encode() + b' caf\xe9"\n'
+    result = process(
+        "ask",
+        "--questions",
+        "-",
+        "-q",
+        stdin=line.decode("utf-8", "surrogateescape"),
+        PYTHONIOENCODING="utf-8",
+    )
+    assert result.lines[0]["question"].endswith("caf\ufffd")
+
+
 @pytest.mark.parametrize(
     ("lines", "code"),
     [("", 0), ('"zzyzx"\n', 4), ("nonsense\n", 1), (f'"{OIL}"\n', 0)],
@@ -89,5 +102,13 @@ def test_lines() -> None:
     for line in ('{"question": "a", "doc": 3}', '{"question": "a", "doc": [3]}'):
         with pytest.raises(UsageError, match="doc"):
             parse(line)
+    for given in ('""', '" "', "false", "0", '["a", ""]', '"\\ud800.pdf"'):
+        with pytest.raises(UsageError, match='"doc"'):
+            parse(f'{{"question": "a", "doc": {given}}}')
+    for given in ("null", "[]"):
+        assert parse(f'{{"question": "a", "doc": {given}}}') == Question("a")
+    for given in ("NaN", "-Infinity", "1e999", "[" * 900 + "]" * 900):
+        with pytest.raises(UsageError, match=r"JSON"):
+            parse(f'{{"question": "a", "id": {given}}}')
     with pytest.raises(UsageError, match="unknown key 'documents'"):
         parse('{"question": "a", "documents": []}')

@@ -69,6 +69,22 @@ def test_errors_have_the_colour_that_is_set(
     assert ("\x1b" in cli("list", "--store", "nowhere").err) == coloured
 
 
+def test_errors_have_the_colour_of_the_settings_file(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    Path("sharedcli.toml").write_text('color = "never"\n')
+    assert "\x1b" not in cli("list", "--store", "nowhere").err
+
+
+@pytest.mark.parametrize(("value", "shown"), [("1", True), ("0", False), ("", False)])
+def test_a_variable_asks_for_tracebacks(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, value: str, shown: bool
+) -> None:
+    monkeypatch.setenv("SHAREDCLI_DEBUG", value)
+    assert ("Traceback" in cli("list", "--store", "nowhere").err) == shown
+
+
 def test_unknown_document_is_10(library: Path, cli: Cli) -> None:
     for command in (["show", "nope"], ["rm", "nope", "--yes"], ["ask", "why?", "--doc", "nope"]):
         assert cli(*command).code == 10

@@ -44,6 +44,12 @@ def test_every_command_and_option_is_in_every_file() -> None:
         (["config", ""], {"show", "path"}),
         (["import", "no"], {"notes.tree"}),
         (["ask", "--seed", ""], set()),
+        (["watch", "no"], {"notes.tree"}),
+        (["train", "--data", "no"], {"notes.tree"}),
+        (["bench", "latency", "--text", "no"], {"notes.tree"}),
+        (["ask", "-f", "no"], {"notes.tree"}),
+        (["index", "-f", "no"], {"notes.tree"}),
+        (["show", "x", "--text", "no"], set()),
     ],
 )
 def test_bash_offers_what_fits(typed: list[str], offered: set[str], tmp_path: Path) -> None:

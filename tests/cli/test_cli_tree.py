@@ -33,6 +33,8 @@ def test_one_chunk_has_all_its_nodes(library: Path, cli: Cli) -> None:
     assert (nodes[0]["slots"], nodes[0]["ratio"]) == (8, 16.0)
     drawn = cli("tree", "halvard-ridge.pdf", "--chunk", "1").out
     assert drawn.count("level 2") == 4
+    assert "not drawn" in drawn
+    assert "not opened" not in drawn
     assert "tokens 256–383" in drawn
 
 

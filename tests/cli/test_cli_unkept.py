@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pypdf import PdfWriter
+from sample_pdf import make_pdf
 
 Cli = Callable[..., Any]
 QUESTION = "How many litres of colza oil did the lamp burn?"
@@ -55,6 +57,15 @@ def test_it_says_what_an_index_says(cli: Cli, library: Path) -> None:
     assert [one["quote"] for one in read["citations"]] == [
         one["quote"] for one in indexed["citations"]
     ]
+
+
+def test_what_was_left_out_is_told(cli: Cli) -> None:
+    pages = PdfWriter(io.BytesIO(make_pdf(TEXT)))
+    pages.add_blank_page(100, 100)
+    pages.write("scan.pdf")
+    told = cli("ask", QUESTION, "--file", "scan.pdf", "--abstain", "never").err
+    assert "note: scan.pdf: " in told
+    assert "without a text layer" in told
 
 
 def test_options_about_what_is_kept_are_told_to_change_nothing(cli: Cli) -> None:
