@@ -197,7 +197,8 @@ def compare_records(
     )
     if not set(one) & set(other):
         return None
-    found = paired(one, other, seed)
+    groups = {r.item: r.group or r.item for r in before}
+    found = paired(one, other, seed, groups)
     wins, losses = found.wins, found.losses
     if name in LOWER_IS_BETTER:
         wins, losses = losses, wins

@@ -71,12 +71,18 @@ def bootstrap(
     return Interval(mean, float(low), float(high), len(values))
 
 
-def paired(first: Mapping[str, float], second: Mapping[str, float], seed: int = 0) -> Paired:
+def paired(
+    first: Mapping[str, float],
+    second: Mapping[str, float],
+    seed: int = 0,
+    groups: Mapping[str, str] | None = None,
+) -> Paired:
     """Compare two methods on the items that both have.
 
     Args:
         first, second: score by item.
         seed: of the resampling.
+        groups: by item, as in ``bootstrap``.
 
     Raises:
         ValueError: no item is in both.
@@ -85,8 +91,9 @@ def paired(first: Mapping[str, float], second: Mapping[str, float], seed: int = 
     if not shared:
         raise ValueError("no item is in both")
     gaps = np.asarray([second[item] - first[item] for item in shared])
-    found = bootstrap(gaps.tolist(), seed)
-    means = _resampled(gaps, seed, None)
+    together = None if groups is None else [groups[item] for item in shared]
+    found = bootstrap(gaps.tolist(), seed, together)
+    means = _resampled(gaps, seed, together)
     p = None
     if means is not None:
         # two-sided; never 0, since so many resamples cannot show less than one in so many

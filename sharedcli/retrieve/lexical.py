@@ -6,7 +6,10 @@ Notable choices:
 - Words of the question form itself ("what", "did", "answer in percent") are dropped: they are rare
   enough in reports to win.
 - Every word is quoted, so nothing that a user types is read as FTS5 syntax.
-- A fiscal year is searched as a plain year too: "FY2022", "FY22" -> 2022.
+- A fiscal year is searched as a plain year too: "FY2022", "FY22" -> 2022. A figure and an
+  abbreviation are one word, and phrases of the index: "34,229", "U.S.".
+- One letter or digit counts if it is a digit or a capital: "Note 4", "vitamin C". So does a stop
+  word in capitals among words that are not: "the WHO".
 
 Stemming is the index's business (porter). Stop words are English; other languages lose only them.
 """
@@ -21,17 +24,17 @@ from sharedcli.store.fulltext import quote_term
 MAX_TERMS = 64
 """Words and phrases in one expression at most; a pasted page must not become one huge query."""
 
-_WORD = re.compile(r"\w+(?:[&'’]\w+)*")
+_WORD = re.compile(r"\d+(?:[.,]\d+)+|(?<!\w)(?:[^\W\d_]\.){2,}|\w+(?:[&'’]\w+)*")
 _FISCAL_YEAR = re.compile(r"fy'?(?:20)?(\d\d)")
 _STOP_TEXT = """
 a about above after again against all also am an and any are as at be because been before being
 below between both but by can cannot could did do does doing down during each few for from further
 had has have having he her here hers him his how i if in into is it its itself just me more most
-much many my no nor not now of off on once only or other our ours out over own per please same she
-should so some such than that the their them then there these they this those through to too under
-until up us very was we were what when where which while who whom whose why will with would you
-your yours answer base based give given primarily provided question respond response round state
-using
+much many my no nor not now of off on once only or other our ours out over own per percent
+percentage please same she should so some such than that the their them then there these they this
+those through to too under until up us very was we were what when where which while who whom whose
+why will with would you your yours answer base based give given primarily provided question
+respond response round state using
 """
 _STOP_WORDS = frozenset(_STOP_TEXT.split())
 
@@ -41,8 +44,9 @@ def query_terms(question: str) -> list[str]:
 
     A question of stop words alone keeps them.
     """
-    words = [_plain(word) for word in _WORD.findall(question)]
-    chosen = [word for word in words if word not in _STOP_WORDS and len(word) > 1] or words
+    shouted = question.isupper()
+    words = _WORD.findall(question)
+    chosen = [_plain(word) for word in words if _tells(word, shouted)] or [*map(_plain, words)]
     years = [f"20{year[1]}" for word in chosen if (year := _FISCAL_YEAR.fullmatch(word))]
     return list(dict.fromkeys(chosen + years))
 
@@ -51,6 +55,14 @@ def capitalised_terms(question: str) -> list[str]:
     """Those of ``query_terms`` that are written with a capital, as names are."""
     written = {_plain(word) for word in _WORD.findall(question) if word[0].isupper()}
     return [term for term in query_terms(question) if term in written]
+
+
+def _tells(word: str, shouted: bool) -> bool:
+    """Whether a word is searched for; ``shouted`` if all of the question is in capitals."""
+    if len(word) == 1:
+        return word.isdigit() or (word.isupper() and word not in "AI" and not shouted)
+    name = word.isupper() and not shouted
+    return name or _plain(word) not in _STOP_WORDS
 
 
 def _plain(word: str) -> str:

@@ -3,7 +3,9 @@
 Notable choices:
 - A passage never crosses a page, so that a citation names one page.
 - The words of a page are shared out evenly, and each cut is moved to the nearest end of a sentence
-  or line: no page leaves a tail of three words that would win full-text ranking by being short.
+  or paragraph: no page leaves a tail of three words that would win full-text ranking by being
+  short. Where none is near, as in a table, the nearest end of a line will do; windows, of which
+  only vectors are kept, take the first end of either kind, as those of every stored tree do.
 - Two grains: full-text ranking is best over about 180 words, sentence vectors over about 60.
   So a passage is one row of the full-text index and holds up to three windows with a vector each.
 - Long runs without spaces count as several words, and each CJK character as one, so that sizes
@@ -16,13 +18,14 @@ from __future__ import annotations
 
 import re
 from array import array
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from sharedcli.ingest.document import Document
 from sharedcli.store.records import Passage
 
 PASSAGE_WORDS = 180
-"""Words of a passage on average; 1.5 times as many at most."""
+"""Words of a passage on average; twice as many at most."""
 
 WINDOW_WORDS = 60
 """Words of a window on average."""
@@ -31,9 +34,15 @@ WINDOWS = 3
 """Windows of a passage at most."""
 
 Span = tuple[int, int]
+Ends = Callable[[str, Span, Span], bool]
 
 _CJK = r"\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
 _WORD = re.compile(rf"[{_CJK}]|[^\s{_CJK}]{{1,40}}")
+_ABBREVIATION = re.compile(r"(?<![^\W\d_])(?:[A-Za-z]|[A-Z][a-z]{1,3})\.\Z")
+"""What mostly ends no sentence: "U.S.", "Mr.", "Inc.", "Corp."."""
+_LINE = 200
+_HEADING = re.compile(r"(?:\A|\n)(?:#[^\n]*|[^\n.!?:;,\d]*)\Z")
+"""A line without a figure or a stop, or markdown's."""
 _SENTENCE_END = re.compile(r"[.!?。！？][\"'”’»)\]]{0,3}\Z")
 
 
@@ -58,10 +67,17 @@ def cut_passages(document: Document, words: int = PASSAGE_WORDS) -> list[Passage
 
 def cut_windows(text: str) -> list[Span]:
     """Return one to ``WINDOWS`` character spans of a passage's ``text``; none if it is blank."""
-    return split_text(text, WINDOW_WORDS, most=WINDOWS)
+    return split_text(text, WINDOW_WORDS, most=WINDOWS, ends=(_breaks,))
 
 
-def split_text(text: str, words: int, *, offset: int = 0, most: int | None = None) -> list[Span]:
+def split_text(
+    text: str,
+    words: int,
+    *,
+    offset: int = 0,
+    most: int | None = None,
+    ends: Sequence[Ends] | None = None,
+) -> list[Span]:
     """Share the words of ``text`` out into spans of about ``words`` words.
 
     Args:
@@ -69,13 +85,15 @@ def split_text(text: str, words: int, *, offset: int = 0, most: int | None = Non
         words: words per span on average.
         offset: added to all positions.
         most: number of spans at most; they grow longer instead.
+        ends: what tells whether a text may be cut between two words; the first that finds a place
+            near enough. Sentences and paragraphs, then lines, if None.
     """
     found = _Words(text)
     if not len(found):
         return []
     parts = max(1, round(len(found) / words))
     parts = parts if most is None else min(parts, most)
-    edges = _edges(text, found, parts)
+    edges = _edges(text, found, parts, ends or (_concludes, _ends_line))
     return [
         (offset + found[first][0], offset + found[last - 1][1]) for first, last in pairwise(edges)
     ]
@@ -96,30 +114,45 @@ class _Words:
         return self._edges[2 * word], self._edges[2 * word + 1]
 
 
-def _edges(text: str, words: _Words, parts: int) -> list[int]:
+def _edges(text: str, words: _Words, parts: int, ends: Sequence[Ends]) -> list[int]:
     """Word numbers at which the parts start, and the end: even, moved to the nearest break."""
     count = len(words)
     reach = count // (4 * parts)  # so that no part loses more than half
-    between = [_nearest(text, words, part * count // parts, reach) for part in range(1, parts)]
+    places = (part * count // parts for part in range(1, parts))
+    between = [_nearest(text, words, place, reach, ends) for place in places]
     return [0, *between, count]
 
 
-def _nearest(text: str, words: _Words, place: int, reach: int) -> int:
-    """The word nearest to ``place`` before which a text breaks; ``place`` if none is in reach."""
-    for distance in range(reach + 1):
-        for word in (place - distance, place + distance):
-            if 0 < word < len(words) and _breaks(text, words[word - 1], words[word]):
-                return word
+def _nearest(text: str, words: _Words, place: int, reach: int, ends: Sequence[Ends]) -> int:
+    """The word nearest to ``place`` before which a text ends; ``place`` if none is in reach."""
+    for ended in ends:
+        for distance in range(reach + 1):
+            for word in (place - distance, place + distance):
+                if 0 < word < len(words) and ended(text, words[word - 1], words[word]):
+                    return word
     return place
+
+
+def _concludes(text: str, before: Span, after: Span) -> bool:
+    """Tell whether a sentence ends between two neighbouring words, or a paragraph, no heading."""
+    if _ends_sentence(text, before, after):
+        return not _ABBREVIATION.search(text, before[0], before[1])
+    blank = text.count("\n", before[1], after[0]) > 1
+    return blank and not _HEADING.search(text, max(0, before[1] - _LINE), before[1])
 
 
 def _breaks(text: str, before: Span, after: Span) -> bool:
     """Tell whether a sentence or a line ends between two neighbouring words."""
-    gap = text[before[1] : after[0]]
-    if not gap:
+    return _ends_line(text, before, after) or _ends_sentence(text, before, after)
+
+
+def _ends_line(text: str, before: Span, after: Span) -> bool:
+    return "\n" in text[before[1] : after[0]]
+
+
+def _ends_sentence(text: str, before: Span, after: Span) -> bool:
+    if before[1] == after[0]:
         return text[before[1] - 1] in "。！？"
-    if "\n" in gap:
-        return True
     # A sentence goes on in lower case after an abbreviation: "approx. two thirds".
     ends = _SENTENCE_END.search(text, before[0], before[1])
     return ends is not None and not text[after[0]].islower()

@@ -61,6 +61,13 @@ class Feed:
         self._geometry = geometry
         self._text = text
         self._questions = questions
+        for phase in stage.curriculum:
+            if text is not None and stage.questions < 1:
+                for running in phase.running_tokens:
+                    text.check(running)
+            if questions is not None and stage.questions > 0:
+                for context in phase.context_tokens:
+                    questions.check(context)
 
     def batch(self, place: Place, progress: float) -> Batch:
         """The batch at ``place``, ``progress`` (0 to 1) of the way through the stage."""

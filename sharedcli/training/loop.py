@@ -99,7 +99,9 @@ class Trainer:
             SharedCLIError: too many steps in a row without a usable loss.
         """
         writes = self._accelerator.is_main_process
-        with self._interruption, Metrics(self._folder, self.progress.steps, writes) as metrics:
+        begun = self.progress.steps or self.progress.measured_step >= 0
+        after = self.progress.steps if begun else -1
+        with self._interruption, Metrics(self._folder, after, writes) as metrics:
             try:
                 if self.progress.measured_step < 0:
                     self._measure(metrics)
@@ -126,9 +128,10 @@ class Trainer:
         try:
             while (share := self._share(budget)) < 1:
                 begin = time.perf_counter()
-                record = self._one_step(stage, budget, share, prefetch)
-                seconds = self._agreed(time.perf_counter() - begin)
-                with self._interruption.critical():
+                record = self._gradients(stage, budget, share, prefetch)
+                with self._interruption.critical():  # a step that is made is counted
+                    self._update(usable=not record["skipped"])
+                    seconds = self._agreed(time.perf_counter() - begin)
                     progress.stage_steps += 1
                     progress.steps += 1
                     progress.stage_seconds += seconds
@@ -151,10 +154,10 @@ class Trainer:
         shared = torch.tensor([seconds], dtype=torch.float64, device=self._accelerator.device)
         return float(broadcast(shared)[0])
 
-    def _one_step(
+    def _gradients(
         self, stage: Stage, budget: Budget, share: float, prefetch: Prefetch
     ) -> dict[str, Any]:
-        """One optimiser step; the gradients of ``accumulate`` batches are summed."""
+        """What one optimiser step needs; the gradients of ``accumulate`` batches are summed."""
         names = ("total", "next_token", "distillation")
         sums = dict.fromkeys((*names, "tokens", "targets", "work"), 0.0)
         for micro in range(stage.accumulate):
@@ -171,12 +174,6 @@ class Trainer:
         norm = float(torch.nn.utils.clip_grad_norm_(self._trained.by_name.values(), limit))
         sums = self._over_processes(sums, names)
         usable = math.isfinite(norm) and math.isfinite(sums["total"])
-        with self._interruption.critical():
-            if usable:
-                self._optimizer.step()
-            self._optimizer.zero_grad(set_to_none=True)
-            self.progress.bad_row = 0 if usable else self.progress.bad_row + 1
-            self.progress.bad_steps += not usable
         return {
             "loss": sums["total"],
             "next_token": sums["next_token"],
@@ -188,6 +185,14 @@ class Trainer:
             "work": sums["work"],
             "skipped": not usable,
         }
+
+    def _update(self, *, usable: bool) -> None:
+        """Make the step, unless its loss or gradient is no number."""
+        if usable:
+            self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        self.progress.bad_row = 0 if usable else self.progress.bad_row + 1
+        self.progress.bad_steps += not usable
 
     def _over_processes(self, sums: dict[str, float], means: Sequence[str]) -> dict[str, float]:
         """Add up what the processes counted; ``means`` are averaged. One NaN is everyone's."""

@@ -38,7 +38,7 @@ class Metrics:
 
         Args:
             folder: of the run.
-            after_step: the step of the checkpoint that the run goes on from.
+            after_step: the step of the checkpoint that the run goes on from; -1 for none.
             writes: False in all processes of a distributed run but one.
         """
         self.path = folder / FILE

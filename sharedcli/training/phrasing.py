@@ -63,7 +63,11 @@ class Asked:
 
 
 def phrase(base: Base, records: Sequence[Record], batch: int = 48) -> Iterator[dict[str, Any]]:
-    """Yield JSON Lines records with ``reply`` for each question of ``records`` that has one."""
+    """Yield JSON Lines records with ``reply`` for each question of ``records`` that has one.
+
+    A record without any is kept: every so many documents of a file are held out of training, and
+    those of this one must be the same.
+    """
     replies: dict[int, list[tuple[Question, str]]] = {}
     waiting: list[Asked] = []
     for number, record in enumerate(records):
@@ -82,12 +86,15 @@ def phrase(base: Base, records: Sequence[Record], batch: int = 48) -> Iterator[d
         for asked, reply in zip(part, _replies(base, part), strict=True):
             if acceptable(reply, asked.question, asked.shown):
                 replies.setdefault(asked.record, []).append((asked.question, reply))
-    for number, found in sorted(replies.items()):
-        yield _plain(records[number], found)
+    for number, record in enumerate(records):
+        yield _plain(record, replies.get(number, []))
 
 
 def brief(records: Sequence[Record]) -> Iterator[dict[str, Any]]:
-    """Yield JSON Lines records of questions for a few words that stand in their text."""
+    """Yield JSON Lines records of questions for a few words that stand in their text.
+
+    All records are kept, as by ``phrase``.
+    """
     for record in records:
         found = [
             (replace(question, question=question.question.strip() + BRIEF), answer)
@@ -95,8 +102,7 @@ def brief(records: Sequence[Record]) -> Iterator[dict[str, Any]]:
             for answer in [question.answers[0].strip()]
             if question.start >= 0 and 0 < len(answer.split()) <= BRIEF_WORDS
         ]
-        if found:
-            yield _plain(record, found)
+        yield _plain(record, found)
 
 
 def acceptable(reply: str, question: Question, shown: str) -> bool:

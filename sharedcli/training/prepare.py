@@ -221,6 +221,8 @@ def _feeds(
             f"{base.identity.model_id} has no chat template: questions are asked as plain text, "
             "'Question: ... Answer:', as ask does"
         )
+    if questions is not None and questions.too_long:
+        tell(f"questions that are too long for a prompt are left out: {questions.too_long:,}")
     whole = TextSampler(sources)
     digests = ",".join(source.digest for source in sources)
     feeds = []

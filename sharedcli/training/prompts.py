@@ -17,8 +17,14 @@ from sharedcli.answer.prompt import Excerpt, build_prompt
 from sharedcli.training.samples import Running
 from sharedcli.training.token_files import TokenisedQuestion, tokenise
 
-PROMPT_TOKENS = 1024
-"""Longest prompt, with its passages if it has some."""
+PROMPT_TOKENS = 2048
+"""Longest prompt, with its passages if it has some.
+
+So long that passages are hardly ever cut: prompts of one context share what they begin with, which
+is read once, only as long as the length of a question changes nothing of it.
+"""
+LONGEST_QUESTION = PROMPT_TOKENS - 512
+"""Bytes of a question with its choices; a longer one might not fit a prompt."""
 ANSWER_TOKENS = 512
 """Longer answers are cut: their beginning is what matters for learning to read."""
 
@@ -78,6 +84,11 @@ class QuestionPrompts:
                 return torch.cat((torch.tensor(front), context, torch.tensor(back)))
         # the tokenizer merges the mark with its neighbours: put the context in front
         return torch.cat((context, torch.tensor(framed)))
+
+
+def fits(question: TokenisedQuestion) -> bool:
+    """Whether a question is short enough for a prompt, whatever its tokens."""
+    return len(_spelt(question).encode("utf-8", "replace")) <= LONGEST_QUESTION
 
 
 def _spelt(question: TokenisedQuestion) -> str:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import accumulate
 from random import Random
@@ -26,7 +26,7 @@ from torch import Tensor
 from sharedcli.answer.prompt import Excerpt
 from sharedcli.errors import UsageError
 from sharedcli.training.absent import draw_absent
-from sharedcli.training.prompts import QuestionPrompts
+from sharedcli.training.prompts import QuestionPrompts, fits
 from sharedcli.training.quoting import Quotable
 from sharedcli.training.samples import Sample
 from sharedcli.training.sources import Source
@@ -64,21 +64,32 @@ class _Found:
 
 
 class QuestionSampler:
-    """Draws documents in proportion to their questions and weight, and questions about them."""
+    """Draws documents in proportion to their questions and weight, and questions about them.
+
+    Attributes:
+        too_long: number of questions that are left out, as they might fit no prompt.
+    """
 
     def __init__(self, sources: Sequence[Source], tokenizer: Any, held: bool = False) -> None:
         self._tokenizer = tokenizer
         self._prompts = QuestionPrompts(tokenizer)
-        self._documents = [
-            (source.weight, _Asked(source.file, document))
-            for source in sources
-            for document in (source.held if held else source.training)
-            if document.questions
-        ]
+        self.too_long = 0
+        self._documents: list[tuple[float, _Asked]] = []
+        for source in sources:
+            for document in source.held if held else source.training:
+                fitting = tuple(filter(fits, document.questions))
+                self.too_long += len(document.questions) - len(fitting)
+                if fitting:
+                    asked = _Asked(source.file, replace(document, questions=fitting))
+                    self._documents.append((source.weight, asked))
 
     def __len__(self) -> int:
         """Number of questions."""
         return sum(len(asked.document.questions) for _, asked in self._documents)
+
+    def check(self, context: int) -> None:
+        """Raise what ``draw`` would: a run should not end where it comes to that length."""
+        self._table(context)
 
     def draw(
         self,

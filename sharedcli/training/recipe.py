@@ -43,6 +43,8 @@ class Phase:
             values = getattr(self, name)
             need(bool(values), f"curriculum.{name}", list(values), "a list with a value")
             need(min(values) >= 1, f"curriculum.{name}", list(values), "1 or more each")
+        shortest = min(self.running_tokens)
+        need(shortest > 1, "curriculum.running_tokens", shortest, "2 or more: one is read first")
         most = max(self.context_tokens) + max(self.running_tokens)
         if most > MOST_TOKENS:
             raise UsageError(
@@ -135,6 +137,9 @@ class Optimiser:
 
     def __post_init__(self) -> None:
         need(self.learning_rate > 0, "optimiser.learning_rate", self.learning_rate, "above 0")
+        for name in ("injection_scale", "weight_decay", "clip"):
+            value = getattr(self, name)
+            need(value >= 0, f"optimiser.{name}", value, "0 or more")
         need(len(self.betas) == 2, "optimiser.betas", list(self.betas), "two numbers")
         fits = all(0 <= beta < 1 for beta in self.betas)
         need(fits, "optimiser.betas", list(self.betas), "from 0 to below 1")
@@ -216,6 +221,12 @@ class Evaluation:
 
     def __post_init__(self) -> None:
         need(self.samples >= 0, "evaluation.samples", self.samples, "0 or more")
+        need(
+            self.context_tokens >= 1, "evaluation.context_tokens", self.context_tokens, "1 or more"
+        )
+        need(self.running_tokens > 1, "evaluation.running_tokens", self.running_tokens, "2 or more")
+        ratios = list(self.ratios)
+        need(min(ratios, default=1) >= 1, "evaluation.ratios", ratios, "1 or more each")
         most = self.context_tokens + self.running_tokens
         need(most <= MOST_TOKENS, "evaluation lengths", most, f"{MOST_TOKENS} or fewer together")
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import platform
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from sharedcli.training.observer import Observer
 from sharedcli.training.parameters import make_optimizer
 from sharedcli.training.prepare import Job, Prepared, prepare
 from sharedcli.training.recipe_files import build_recipe, differences, to_plain
+from sharedcli.training.sources import Source
 from sharedcli.training.state import Progress, newest_checkpoint, restore
 
 _MAY_CHANGE = ("name", "steps", "minutes", "save_", "evaluation.", "bad_steps")
@@ -54,6 +56,7 @@ def train(job: Job, observer: Observer) -> Path:
     if job.fresh and accelerator.is_main_process and output.is_dir():
         for name in ("checkpoints", "adapter", "kept"):
             shutil.rmtree(output / name, ignore_errors=True)
+    accelerator.wait_for_everyone()
     output.mkdir(parents=True, exist_ok=True)
     optimizer = make_optimizer(prepared.trained, job.recipe.stages[0].optimiser)
     identity = _identity(prepared)
@@ -89,7 +92,7 @@ def train(job: Job, observer: Observer) -> Path:
 def _identity(prepared: Prepared) -> dict[str, Any]:
     return {
         "recipe": to_plain(prepared.job.recipe),
-        "data": {source.name: source.digest for source in prepared.sources},
+        "data": _by_name(prepared.sources),
         "holdout": list(prepared.job.holdout),
         "base": prepared.base.identity.to_dict(),
         "device": str(prepared.model.device),
@@ -101,6 +104,15 @@ def _identity(prepared: Prepared) -> dict[str, Any]:
             "accelerate": accelerate.__version__,
         },
     }
+
+
+def _by_name(sources: Sequence[Source]) -> dict[str, str]:
+    """Digests by file name; files of one name in several folders are numbered."""
+    found: dict[str, str] = {}
+    for source in sources:
+        same = sum(name.partition(" #")[0] == source.name for name in found)
+        found[f"{source.name} #{same + 1}" if same else source.name] = source.digest
+    return found
 
 
 def _resume(

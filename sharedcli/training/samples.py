@@ -76,6 +76,10 @@ class TextSampler:
         """Tokens of the longest document."""
         return max((d.tokens for _, docs in self._documents for d in docs), default=0)
 
+    def check(self, running: int) -> None:
+        """Raise what ``draw`` would: a run should not end where it comes to that length."""
+        self._table(running)
+
     def draw(
         self, rng: Random, context: int, running: int, distractors: float = 0.0, chunk: int = 512
     ) -> Sample:

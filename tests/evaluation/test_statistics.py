@@ -46,6 +46,16 @@ def test_items_of_one_document_count_as_one_draw() -> None:
     assert alone.low > 0.3
 
 
+def test_questions_of_one_document_are_drawn_together_in_pairs_too() -> None:
+    gaps = {f"{d}/{q}": -0.1 if d == "a" else 0.02 for d in "abcde" for q in range(20)}
+    zero = dict.fromkeys(gaps, 0.0)
+    alone = paired(zero, gaps)
+    together = paired(zero, gaps, groups={item: item[0] for item in gaps})
+    assert alone.difference.mean == pytest.approx(together.difference.mean)
+    assert together.difference.low < alone.difference.low  # type: ignore[operator]
+    assert paired(zero, gaps, groups=dict.fromkeys(gaps, "a")).p is None
+
+
 def test_pairs_cancel_what_is_hard_for_both() -> None:
     first = {str(n): n / 10 for n in range(10)}
     second = {name: value + 0.01 for name, value in first.items()} | {"other": 9.0}

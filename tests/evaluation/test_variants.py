@@ -88,6 +88,15 @@ def test_near_keeps_the_whole_text_and_is_fine_where_the_running_text_begins(
         _loss(f"sharedllm@r{2 * coarsest:g}@near", bench, context)
 
 
+def test_a_question_that_fits_no_window_is_left_out_and_not_the_end(
+    make_bench: Bench, story: str
+) -> None:
+    bench = make_bench(trained=True)
+    method = make_methods(["sharedllm"], bench)["sharedllm"]
+    with pytest.raises(UnfitError, match="the question needs"):
+        method.ask(Context.of_text(story, bench), "why " * bench.window, 8)
+
+
 def test_controls_differ_from_the_text_and_each_other(make_bench: Bench, story: str) -> None:
     bench = make_bench(trained=True)
     _open_gates(bench)

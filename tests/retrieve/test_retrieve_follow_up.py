@@ -21,6 +21,9 @@ BEFORE = [("Who keeps the lighthouse?", "Aino."), ("What does the oil cost?", "7
         "Did Aino sell them?",
         "In the June quarter?",  # no question by itself
         "Turku and Helsinki?",
+        "Which big company bought it, and who financed the purchase?",
+        "Is that the price of colza oil?",
+        "Which barrels of that year did the harbour master sell?",
         "?",
     ],
 )
@@ -40,11 +43,23 @@ def test_short_questions_and_those_that_refer_back_are_searched_with_the_one_bef
         "Who is the auditor of Amcor?",
         "And what did the harbour master's wife pay?",
         "Which airline does Amcor own?",
+        "How many patents are there in the United States?",
+        "Who is the director that joined the board in 1983?",
     ],
 )
 def test_other_questions_are_their_own(question: str) -> None:
     assert search_text(question, BEFORE) == question
     assert stands_alone(question, BEFORE)
+
+
+def test_questions_that_go_on_are_searched_back_to_one_of_its_own() -> None:
+    history = [
+        ("Who keeps the lighthouse of Turku?", "Aino."),
+        ("Who is Wendell Weeks?", "He leads Corning."),
+        ("When did he join?", "In 1983."),
+    ]
+    wanted = "What did he study? When did he join? Who is Wendell Weeks?"
+    assert search_text("What did he study?", history) == wanted
 
 
 def test_what_speaks_to_the_assistant_need_not_be_in_the_documents() -> None:

@@ -53,6 +53,30 @@ def test_stop_words_go_and_repetitions_too() -> None:
     assert query_terms("What did the company's debt do to its Debt?") == ["company", "debt"]
 
 
+@pytest.mark.parametrize(
+    ("question", "terms"),
+    [
+        ("What does Note 4 say?", ["note", "4", "say"]),
+        ("Is there a vitamin C in it, and why?", ["vitamin", "c"]),
+        ("Do 34,229 lamps burn 1.5 litres?", ["34,229", "lamps", "burn", "1.5", "litres"]),
+        ("Does the U.S. pay?", ["u.s.", "pay"]),
+        ("What does the WHO say to US?", ["who", "say", "us"]),
+        ("WHAT DOES THE WHO SAY?", ["say"]),
+        ("What percentage of women work there?", ["women", "work"]),
+        ("A lamp is what I want", ["lamp", "want"]),
+    ],
+)
+def test_what_is_searched_for(question: str, terms: list[str]) -> None:
+    assert query_terms(question) == terms
+
+
+def test_a_figure_is_found_as_a_whole() -> None:
+    connection = sqlite3.connect(":memory:")
+    connection.execute("CREATE VIRTUAL TABLE p USING fts5(text, tokenize='porter unicode61')")
+    connection.execute("INSERT INTO p(text) VALUES ('34 beds and 229 books'), ('34,229 lamps')")
+    assert found(connection, "34,229?") == [2]
+
+
 def test_a_question_of_stop_words_alone_keeps_them(index: sqlite3.Connection) -> None:
     assert query_terms("What is it?") == ["what", "is", "it"]
     assert found(index, "what did they do") == [2]

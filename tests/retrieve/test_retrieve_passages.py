@@ -58,6 +58,30 @@ def test_an_abbreviation_in_a_sentence_is_no_break() -> None:
     ]
 
 
+def test_a_wrapped_line_is_no_break_while_a_sentence_ends_nearby() -> None:
+    text = "Snow lay for\n219 days. It was\ndeepest in April.\nThe sun shone for\n1,488 hours."
+    cut = [text[a:b] for a, b in split_text(text, 8)]
+    assert cut == [
+        "Snow lay for\n219 days. It was\ndeepest in April.",
+        "The sun shone for\n1,488 hours.",
+    ]
+    assert "\n219" not in [text[a:b] for a, b in cut_windows(text * 9)][1]
+
+
+def test_an_abbreviation_before_a_name_is_no_break() -> None:
+    text = "The board of the company thanked Mr. Weeks of Corning Inc. for it then. He left it. "
+    long = 4 * text
+    assert {long[a:b] for a, b in split_text(long, 17)} == {text.strip()}
+    assert not any(text[a:b].endswith("Mr.") for a, b in split_text(text, 8))
+
+
+def test_a_heading_stays_with_what_it_heads() -> None:
+    rows = "\n".join(f"Row {n} 1 2 3" for n in range(4))
+    text = f"{rows}\n\nNet sales\n\n{rows}"
+    _, second = (text[a:b] for a, b in split_text(text, 20))
+    assert second.startswith("Net sales")
+
+
 def test_lines_of_a_table_stay_whole() -> None:
     rows = [f"Net sales {n} 100 200 300" for n in range(20)]
     text = "\n".join(rows)

@@ -131,3 +131,20 @@ def test_the_phase_follows_the_progress() -> None:
     stage = Stage(curriculum=(Phase(until=0.25, ratios=(1,)), Phase(until=1.0, ratios=(8,))))
     found = [stage.phase(at).ratios[0] for at in (0.0, 0.2499, 0.25, 0.9, 1.0)]
     assert found == [1, 1, 8, 8, 8]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("stages.optimiser.clip", "-1"),
+        ("stages.optimiser.weight_decay", "-0.1"),
+        ("stages.optimiser.injection_scale", "-1"),
+        ("stages.curriculum.running_tokens", "[1]"),
+        ("evaluation.ratios", "[0]"),
+        ("evaluation.running_tokens", "1"),
+        ("evaluation.context_tokens", "0"),
+    ],
+)
+def test_values_that_would_end_a_run_later_are_refused(key: str, value: str) -> None:
+    with pytest.raises(UsageError, match=key.rsplit(".", maxsplit=1)[-1]):
+        load_recipe("lm", [f"{key}={value}"])

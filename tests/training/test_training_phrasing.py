@@ -72,7 +72,9 @@ def test_questions_keep_the_replies_that_hold_their_answers(
         Question("What is it about?", ("A hut.",)),
     )
     base = _Says(monkeypatch, "The hut was built in 1911.", "Marit Aune built it on the Ridge.")
-    (record,) = phrase(base, [Record("s", table, asked), Record("t", "No questions.")])  # type: ignore[arg-type]
+    given = [Record("t", "No questions."), Record("s", table, asked)]
+    empty, record = phrase(base, given)  # type: ignore[arg-type]
+    assert (empty["source"], empty["qa"]) == ("t", [])  # or others would be held out of training
     assert base.shown == ["The hut on Halvard Ridge was built in 1911."] * 2
     assert (record["source"], record["context"]) == ("s", table)
     assert {(q["question"], q["reply"], q["start"]) for q in record["qa"]} == {
@@ -111,10 +113,12 @@ def test_brief_answers_are_asked_for_and_need_no_base(
         {"question": "What stood where?", "answers": [SHOWN]},
         {"question": "What colour is it?", "answers": ["red"]},
     ]
-    path = write_lines("q.jsonl", [{"source": "s", "context": SHOWN, "qa": qa}])
+    records = [("s", qa), ("t", qa[1:])]
+    path = write_lines("q.jsonl", [{"source": s, "context": SHOWN, "qa": q} for s, q in records])
     out = tmp_path / "out.jsonl"
     main([str(out), str(path), "--brief"])
-    (record,) = phrasing.read_records(out, phrasing.Fields())
+    record, empty = phrasing.read_records(out, phrasing.Fields())
+    assert empty.questions == ()
     assert [(q.question, q.reply) for q in record.questions] == [
         ("When was the hut built? Answer in a few words.", "1911")
     ]

@@ -157,6 +157,37 @@ def test_a_signal_leaves_the_last_whole_step_and_the_run_goes_on(
     _equal(job.output, whole.output)
 
 
+def test_a_signal_while_a_step_is_made_leaves_that_step_once(
+    toy_job: Callable[..., Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = toy_job("save_steps=0", "save_minutes=0")
+    made, step = [0], torch.optim.AdamW.step
+
+    def signalled(self: torch.optim.AdamW, *arguments: Any) -> Any:
+        made[0] += 1
+        if made[0] == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.optim.AdamW, "step", signalled)
+        with pytest.raises(InterruptedTraining, match="stopped after step 3"):
+            train(job, Record())
+    train(job, Record())
+    whole = replace(job, output=tmp_path / "whole")
+    train(whole, Record())
+    _equal(job.output, whole.output)
+
+
+def test_what_was_measured_before_a_run_began_anew_is_forgotten(
+    toy_job: Callable[..., Job],
+) -> None:
+    job = toy_job("steps=1")
+    train(job, Record())
+    train(replace(job, fresh=True), Record())
+    assert [row["step"] for row in _metrics(job.output) if row["step"] == 0] == [0]
+
+
 def test_more_steps_extend_a_finished_run(toy_job: Callable[..., Job]) -> None:
     train(toy_job(), Record())
     again, more = Record(), Record()

@@ -18,6 +18,7 @@ from sharedcli.training.batches import IGNORED, alike, make_batch
 from sharedcli.training.cuts import draw_cuts, fixed_cut, level_geometry
 from sharedcli.training.data_rules import DataRule
 from sharedcli.training.feed import Feed, Place, Prefetch
+from sharedcli.training.prompts import LONGEST_QUESTION
 from sharedcli.training.questions import QuestionSampler
 from sharedcli.training.recipe import Draw, Objective, Phase, Stage
 from sharedcli.training.samples import Running, Sample, TextSampler
@@ -199,6 +200,24 @@ def test_prompts_of_a_context_quote_the_same_passages_and_mostly_ask_what_these_
         assert sum(missed[1:]) <= 1  # the first may be one that the search misses
         (run,) = alike(make_batch([sample], ()))
         assert run[:2] == (0, len(missed)) and run[2] > 0
+
+
+def test_questions_that_fit_no_prompt_are_left_out(
+    write_lines: Callable[..., Path], tiny_base: Callable[..., Any], tmp_path: Path
+) -> None:
+    long = {"question": "why " * LONGEST_QUESTION, "answers": ["It"]}
+    short = {"question": "What has the ship?", "answers": ["It has books"]}
+    path = write_lines(
+        "q.jsonl", [{"source": "s", "context": "It has books.", "qa": [long, short]}]
+    )
+    tokenizer = tiny_base().tokenizer
+    sources = open_sources(
+        [path], rules=[], holdout=[], tokenizer=tokenizer, tokenizer_digest="d", cache=tmp_path
+    )
+    sampler = QuestionSampler(sources, tokenizer)
+    assert (sampler.too_long, len(sampler)) == (1, 1)
+    for seed in range(5):
+        assert len(sampler.draw(Random(seed), 512, 8, verbatim=0.5).running) == 1
 
 
 @pytest.mark.parametrize("absent", [0.0, 1.0])

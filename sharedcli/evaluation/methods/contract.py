@@ -19,6 +19,7 @@ from torch import Tensor
 from sharedcli.answer.prompt import Excerpt, build_prompt
 from sharedcli.answer.verdict import Verdict
 from sharedcli.baselines.streams import Stream
+from sharedcli.errors import UsageError
 from sharedcli.evaluation.memory_index import MemoryIndex
 from sharedcli.evaluation.methods.slots import SlotCache
 from sharedcli.evaluation.methods.variants import PLAIN, Variant
@@ -73,8 +74,15 @@ class Workbench:
         return torch.from_numpy(tokenize_text(self.tokenizer, text)[0].astype(np.int64))
 
     def prompt(self, question: str, excerpts: Sequence[Excerpt], limit: int) -> tuple[Tensor, int]:
-        """The product's prompt [T], and how many excerpts it holds."""
-        made = build_prompt(self.tokenizer, question, excerpts, limit)
+        """The product's prompt [T], and how many excerpts it holds.
+
+        Raises:
+            UnfitError: the question alone is too long.
+        """
+        try:
+            made = build_prompt(self.tokenizer, question, excerpts, limit)
+        except UsageError as error:
+            raise UnfitError(str(error)) from error
         return torch.tensor(made.tokens), made.excerpts
 
 

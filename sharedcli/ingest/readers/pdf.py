@@ -2,8 +2,8 @@
 
 Notable choices:
 - Plain extraction, which follows the order of the content stream, is right for prose and for
-  columns. Where it tears tables apart (a page with many lines that hold nothing but a number), the
-  page is read again in layout mode, which keeps a row's numbers on its line.
+  columns. A page that is mostly a table is read again in layout mode, which keeps a row's numbers
+  on its line and headings above their columns; blank cells get a dash.
 - A page that fails or takes too long is left out with a warning: the rest is worth having.
 - pypdf's own limits against decompression bombs stay as they are.
 - A signal limits the time per page; it must not be an ``Exception``, which pypdf would swallow.
@@ -24,7 +24,8 @@ from pypdf.errors import DependencyError, FileNotDecryptedError, LimitReachedErr
 
 from sharedcli.errors import DocumentError, EncryptedError, LimitError, NoTextError, UnreadableError
 from sharedcli.ingest.limits import Limits
-from sharedcli.ingest.readers.pdf_text import is_torn_table, tidy
+from sharedcli.ingest.readers.blank_cells import fill_blank_cells
+from sharedcli.ingest.readers.pdf_text import is_table, tidy
 from sharedcli.ingest.reading import Reading, Section
 
 # From "3 Tr" to the next mode or the end of the graphics state (ISO 32000-1, 9.3.6).
@@ -158,7 +159,7 @@ def _pages(numbers: list[int]) -> str:
 
 def _text_of(page: PageObject) -> str:
     text = page.extract_text()
-    if not is_torn_table(text):
+    if not is_table(text):
         return tidy(text)
     try:
         laid_out = page.extract_text(extraction_mode="layout")
@@ -167,7 +168,9 @@ def _text_of(page: PageObject) -> str:
     except Exception:
         return tidy(text)
     # Layout mode leaves rotated text out; a page that loses much of its text stays as it was.
-    return tidy(laid_out if _letters(laid_out) >= 0.9 * _letters(text) else text)
+    if _letters(laid_out) < 0.9 * _letters(text):
+        return tidy(text)
+    return tidy(fill_blank_cells(laid_out))
 
 
 def _letters(text: str) -> int:

@@ -8,7 +8,7 @@ from pypdf import PdfReader, PdfWriter
 
 from sharedcli.errors import EncryptedError, LimitError, NoTextError, UnreadableError
 from sharedcli.ingest import DocumentReader, Limits
-from sharedcli.ingest.readers.pdf_text import is_torn_table
+from sharedcli.ingest.readers.pdf_text import is_table
 
 LABELS = b"/PageLabels << /Nums [0 << /S /r >> 2 << /S /D /P (A-) /St 3 >>] >>"
 
@@ -56,7 +56,7 @@ def test_torn_table_is_put_together(read, pdf):
             x, y = (72, 300, 400)[column], -100 - 20 * line
             parts.append(f"q BT /F1 13 Tf 1 0 0 -1 0 0 Tm {x} {y} Td ({cell}) Tj ET Q")
     data = pdf.file(pdf.objects(["\n".join(parts).encode()]))
-    assert is_torn_table(PdfReader(io.BytesIO(data)).pages[0].extract_text())
+    assert is_table(PdfReader(io.BytesIO(data)).pages[0].extract_text())
     lines = [line.split() for line in read("table.pdf", data).text.splitlines()]
     assert ["Net", "sales", "34,229", "35,355"] in lines
     assert ["Cost", "of", "sales", "19,232", "18,795"] in lines
