@@ -51,7 +51,7 @@ def load_random(settings: Settings) -> LoadedModel:
     config, folder = _configuration(name, settings)
     place = resolve_device(settings.device)
     number = resolve_dtype(settings.dtype, place)
-    attention = resolve_attention(settings.attn_implementation)
+    attention = resolve_attention(settings.attn_implementation, place, number)
     with quiet_transformers(), guard_memory(f"making {settings.model}"):
         model = _random_model(config, place, number, attention, settings.seed)
         tokenizer = _tokenizer(folder)

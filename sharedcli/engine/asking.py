@@ -144,7 +144,8 @@ class Asker:
         model, settings = self._model, self._settings
         verbatim = list(ranked[: settings.passages])
         excerpts = [self._excerpt(hit) for hit in verbatim]
-        injected = model.shared.prepare(context)
+        with guard_memory("reading slots"):
+            injected = model.shared.prepare(context)
         # Slots take positions before the running text, and all must lie in the window.
         start = 0 if injected is None else int(injected.start.max())
         room = model.base.window - settings.max_tokens - start

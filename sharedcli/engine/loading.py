@@ -18,6 +18,7 @@ from sharedcli.errors import UsageError
 from sharedcli.model.adapter import Adapter, AdapterConfig, load_adapter
 from sharedcli.model.base import Base, load_base
 from sharedcli.model.compressor import Compressor
+from sharedcli.model.devices import guard_memory
 from sharedcli.model.eight_bits import EightBitWeights, has_eight_bit_products, is_worth_it
 from sharedcli.model.merged import MergedLayers, is_mergeable
 from sharedcli.model.sharedllm import SharedLLM
@@ -202,7 +203,9 @@ def load_model(settings: Settings, on_step: OnStep | None = None) -> LoadedModel
     adapter, name = _adapter(settings, base)
     digest = NO_ADAPTER if name == NO_ADAPTER else adapter.digest()
     adapter.to(base.dtype)  # after its digest: that is of the adapter as it is on disk
-    return LoadedModel(base, SharedLLM(base.model, adapter), name, digest, settings.index_weights)
+    with guard_memory("loading the adapter"):
+        shared = SharedLLM(base.model, adapter)
+    return LoadedModel(base, shared, name, digest, settings.index_weights)
 
 
 def _adapter(settings: Settings, base: Base) -> tuple[Adapter, str]:

@@ -41,7 +41,8 @@ def read_context(
     """Return the slots of all ``frontiers`` as one context, chunks numbered in their order.
 
     Documents stand one behind the other, as if they were one text; all chunks of one come together
-    in ``frontiers``. ``compressor`` makes the slots that are not stored.
+    in ``frontiers``. ``compressor`` makes the slots that are not stored; all are on its device, or
+    on the CPU without one.
     """
     by_doc = [
         (doc_id, list(group))
@@ -53,12 +54,14 @@ def read_context(
         for stored in [_stored_depth(store, doc_id, trees[doc_id])]
     }
     made = _made(store, trees, absent, compressor)
+    device = torch.device("cpu") if compressor is None else compressor.model.device
     parts = []
     for doc_id, chunks in by_doc:
         slots = made.get(doc_id, {})
         for one in chunks:
             present = [node for node in one.nodes if node not in slots]
-            slots |= _read(store, doc_id, trees[doc_id], present, dtype) if present else {}
+            if present:
+                slots |= _read(store, doc_id, trees[doc_id], present, dtype=dtype, device=device)
         parts.append(assemble([[slots[node] for node in one.nodes] for one in chunks]))
     return CompressedKV.cat(parts)
 
@@ -114,12 +117,19 @@ def _tokens(store: Store, doc_id: str, tree: ContextTree, nodes: Sequence[Node])
 
 
 def _read(
-    store: Store, doc_id: str, tree: ContextTree, nodes: Sequence[Node], dtype: torch.dtype
+    store: Store,
+    doc_id: str,
+    tree: ContextTree,
+    nodes: Sequence[Node],
+    *,
+    dtype: torch.dtype,
+    device: torch.device,
 ) -> dict[Node, NodeSlots]:
-    """Slots of stored nodes of one chunk."""
+    """Slots of stored nodes of one chunk, where those that are made anew are."""
     levels = sorted({stored_level(tree, node) for node in nodes})
     names = [f"level{level}.{kind}" for level in levels for kind in ("keys", "values")]
-    tensors = store.read_chunk(doc_id, nodes[0].chunk, names, dtype)
+    kept = store.read_chunk(doc_id, nodes[0].chunk, names, dtype)
+    tensors = {name: tensor.to(device) for name, tensor in kept.items()}
     return {
         node: node_slots(tree, node, tensors[f"level{level}.keys"], tensors[f"level{level}.values"])
         for node in nodes
@@ -135,6 +145,6 @@ def node_slots(tree: ContextTree, node: Node, keys: Tensor, values: Tensor) -> N
     if len(groups) < last - first:
         inside = [(a - first, b - first) for a, b in groups]
         keys, values = derive_slots(keys, values, inside, tree.geometry.slot_choice)
-    place = kept_offsets(tree, node)
+    place = kept_offsets(tree, node).to(keys.device)
     start = tree.sequence_start(node)
     return NodeSlots(node, keys, values, place - start, place, keys.new_zeros(0))

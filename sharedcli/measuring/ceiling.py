@@ -7,6 +7,7 @@ now. Both are named for what they are. torch is imported by what measures, not b
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -68,7 +69,7 @@ def peak_of(device: torch.device, dtype: torch.dtype, processes: int = 1) -> Pea
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
         for part, teraflops in _KNOWN:
-            if part in name and dtype != torch.float32:
+            if re.search(rf"\b{part}\b", name) and dtype != torch.float32:
                 return Peak(teraflops * 1e12 * processes, "data sheet", name)
     return Peak(measured_flops(device, dtype) * processes, "measured", name)
 

@@ -55,7 +55,9 @@ def device_bytes(device: torch.device) -> int | None:
 def available_bytes(device: torch.device) -> int | None:
     """What could still be allocated on ``device``; None where the system does not tell."""
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+        # what torch holds and does not use is as good as free
+        idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + idle
     try:
         fields = dict(line.split(":", 1) for line in _MEMORY.read_text("ascii").splitlines())
         return int(fields["MemAvailable"].split()[0]) * 1024

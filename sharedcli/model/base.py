@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors import SafetensorError
 
-from sharedcli.errors import CorruptionError, UsageError
+from sharedcli.errors import CorruptionError, OutOfMemoryError, UsageError
 from sharedcli.model.checkpoint import local_folder, weight_files
 from sharedcli.model.devices import guard_memory, resolve_attention, resolve_device, resolve_dtype
 from sharedcli.model.direct import load_directly
@@ -137,7 +137,7 @@ def load_base(
         os.environ["HF_HUB_OFFLINE"] = "1"  # read when transformers is imported
     place = resolve_device(device) if isinstance(device, str) else device
     number = resolve_dtype(dtype, place) if isinstance(dtype, str) else dtype
-    attention = resolve_attention(attn_implementation)
+    attention = resolve_attention(attn_implementation, place, number)
     kind = resolve_quantization(quantization, place)
     cache = cache or default_cache()
     folder, weights = local_folder(source, cache, on_step)
@@ -189,6 +189,13 @@ def _load_model(
         reason = " ".join(str(error).split())[:200]
         raise UsageError(
             f"{source.model_id} cannot be loaded ({reason}); give a complete model folder"
+        ) from error
+    except RuntimeError as error:
+        if quantization is None or "automatic conversion" not in str(error):
+            raise
+        raise OutOfMemoryError(
+            f"{source.model_id} could not be quantised while it was loaded, most likely for want "
+            "of memory; try a smaller --model or --device cpu, or --debug to see why"
         ) from error
     model: PreTrainedModel = loaded[0]
     if missing := loaded[1]["missing_keys"]:  # transformers would fill them with random numbers

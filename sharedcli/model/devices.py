@@ -30,6 +30,7 @@ DTYPES = {
 _SHORT = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16", "fp64": "float64"}
 ATTENTION = ("sdpa", "eager", "flash_attention_2")
 
+_AMPERE = (8, 0)
 _CPU_FULL = re.compile(
     r"can't allocate memory|cannot allocate memory|not enough memory|DefaultCPUAllocator|bad_alloc",
     re.IGNORECASE,
@@ -129,11 +130,11 @@ def has_matrix_units() -> bool:
     return bool(getattr(torch.cpu, "_is_amx_tile_supported", bool)())
 
 
-def resolve_attention(spec: str = "sdpa") -> str:
+def resolve_attention(spec: str, device: torch.device, dtype: torch.dtype) -> str:
     """The attention implementation for ``transformers``: "sdpa", "eager", "flash_attention_2".
 
     Raises:
-        UsageError: unknown name, or flash-attn is not installed.
+        UsageError: unknown name, or flash-attn is not installed, or not for this device or dtype.
     """
     name = spec.strip().lower()
     if name == "auto":
@@ -147,7 +148,20 @@ def resolve_attention(spec: str = "sdpa") -> str:
             "--attn-implementation flash_attention_2 needs the package flash-attn; "
             "pip install 'sharedcli[flash]', or use sdpa"
         )
+    if name == "flash_attention_2" and (reason := _why_no_flash(device, dtype)):
+        raise UsageError(f"--attn-implementation flash_attention_2 needs {reason}; use sdpa")
     return name
+
+
+def _why_no_flash(device: torch.device, dtype: torch.dtype) -> str:
+    """What flash-attn lacks here; "" if nothing."""
+    if device.type != "cuda":
+        return f"a CUDA device, not {device.type}"
+    if dtype not in (torch.float16, torch.bfloat16):
+        return f"--dtype bfloat16 or float16, not {str(dtype).removeprefix('torch.')}"
+    if torch.version.hip is None and torch.cuda.get_device_capability(device) < _AMPERE:
+        return f"an Ampere GPU or a later one, not {torch.cuda.get_device_name(device)}"
+    return ""
 
 
 @contextmanager

@@ -15,6 +15,7 @@ Notable choices:
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import torch
@@ -24,6 +25,8 @@ from sharedcli.errors import UsageError
 
 _PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj")
 _LAYER = {"self_attn", "mlp", "input_layernorm", "post_attention_layernorm"}
+_OF_THE_DEVICE = re.compile(r"CUDA|cuBLAS|\bHIP\b|MPS|out of memory|flash", re.IGNORECASE)
+"""Told in errors that come of the device, not of the model."""
 
 
 class _ReachedFirstLayer(Exception):
@@ -71,6 +74,8 @@ def check_residual(model: nn.Module, model_id: str, device: torch.device) -> Non
         state = hidden + layer.self_attn(layer.input_layernorm(hidden), **options)[0]
         expected = state + layer.mlp(layer.post_attention_layernorm(state))
     except (TypeError, RuntimeError, AttributeError) as error:
+        if _OF_THE_DEVICE.search(str(error)) or isinstance(error, torch.OutOfMemoryError):
+            raise  # these layers are not to blame
         raise _refusal(model, model_id, "its layers cannot be run step by step") from error
     actual = layer(hidden, **options)
     if not _close(actual[0] if isinstance(actual, tuple) else actual, expected):

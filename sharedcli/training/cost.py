@@ -47,11 +47,29 @@ class Cost(Parameters):
             work += 2.0 * self.layer * self.layers * size + 2.0 * self.hidden * size**2
         return work
 
+    def attention_weights(self, batch: Batch) -> float:
+        """Numbers that attention keeps for the backward pass, of one head: pairs by layers.
+
+        Texts that begin alike are read as one sequence, in which those of others are masked.
+        """
+        lengths, slots = _lengths(batch), _slots(batch)
+        runs = [
+            shared + sum(length - shared for length in lengths[first:last])
+            for first, last, shared in alike(batch)
+        ]
+        return sum(length * slots * self.injected + length**2 / 2 * self.layers for length in runs)
+
+
+def _lengths(batch: Batch) -> list[int]:
+    """Tokens of each running text, without padding."""
+    places = torch.arange(1, batch.tokens.shape[1] + 1, device=batch.labels.device)
+    found: list[int] = (places * (batch.labels != IGNORED)).amax(-1).tolist()
+    return found
+
 
 def _running(batch: Batch) -> tuple[int, float]:
     """Tokens that the decoder reads, and pairs of them of which one sees the other."""
-    places = torch.arange(1, batch.tokens.shape[1] + 1, device=batch.labels.device)
-    lengths = (places * (batch.labels != IGNORED)).amax(-1).tolist()
+    lengths = _lengths(batch)
     tokens, pairs = 0, 0.0
     for first, last, shared in alike(batch):
         tokens += shared + sum(length - shared for length in lengths[first:last])

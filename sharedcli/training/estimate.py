@@ -13,7 +13,9 @@ from typing import Any
 import torch
 
 from sharedcli.measuring.ceiling import peak_of
+from sharedcli.training.batches import Batch
 from sharedcli.training.feed import Place
+from sharedcli.training.fused import FusedStep
 from sharedcli.training.observer import Observer
 from sharedcli.training.prepare import Job, Prepared, prepare
 from sharedcli.training.schedule import Budget, budgets
@@ -63,7 +65,7 @@ class _Load:
 
     tokens: float
     work: float
-    largest: int
+    activations: int
 
 
 def estimate(job: Job, observer: Observer) -> Estimate:
@@ -99,7 +101,7 @@ def estimate(job: Job, observer: Observer) -> Estimate:
         steps=sum(steps) if job.recipe.steps else 0,
         tokens_per_step=tokens / max(1, sum(steps)),
         tokens=tokens,
-        memory_bytes=_memory(prepared, max(load.largest for load in loads)),
+        memory_bytes=_memory(prepared) + max(load.activations for load in loads),
         times=times,
     )
 
@@ -110,7 +112,8 @@ def _load(prepared: Prepared, index: int) -> _Load:
     batches = [feed.batch(Place(i), i / _SAMPLED) for i in range(_SAMPLED)]
     sizes = [batch.size for batch in batches]
     work = sum(cost.flops(batch) for batch in batches) / _SAMPLED
-    return _Load(sum(sizes) / _SAMPLED * stage.accumulate, work * stage.accumulate, max(sizes))
+    most = max(_activations(prepared, batch) for batch in batches)
+    return _Load(sum(sizes) / _SAMPLED * stage.accumulate, work * stage.accumulate, most)
 
 
 def _steps(limit: Budget, load: _Load, flops: float) -> int:
@@ -128,18 +131,24 @@ def _parameters(prepared: Prepared) -> int:
     return cost.layer * cost.layers + cost.head * (1 if tied else 2)
 
 
-def _memory(prepared: Prepared, tokens: int) -> int:
-    """Base, adapter with gradient and two moments, activations of the largest batch drawn."""
-    base = prepared.base.memory_bytes
+def _memory(prepared: Prepared) -> int:
+    """Bytes of the base, and of the adapter with gradient and two moments."""
     adapter = sum(p.numel() for p in prepared.model.adapter.parameters()) * 4
     trained = sum(p.numel() for p in prepared.trained.by_name.values()) * 12
+    return prepared.base.memory_bytes + adapter + trained
+
+
+def _activations(prepared: Prepared, batch: Batch) -> int:
+    """Bytes that a batch keeps for its backward pass."""
     config = prepared.base.config
-    width = config.hidden_size
+    width, tokens = config.hidden_size, batch.size
     # per token and layer: about 14 kept vectors of the hidden and 6 of the inner width
     kept = 14 * width + 6 * config.intermediate_size
     if prepared.job.recipe.checkpointing:
         kept = width
     item = torch.finfo(prepared.dtype).bits // 8
-    layers = config.num_hidden_layers
+    numbers = tokens * config.num_hidden_layers * kept
+    if isinstance(prepared.step, FusedStep):  # others' attention keeps no weights
+        numbers += config.num_attention_heads * prepared.cost.attention_weights(batch)
     head = min(tokens, 2048) * config.vocab_size * 10  # logits in half and single precision
-    return int(base + adapter + trained + tokens * layers * kept * item + head)
+    return int(numbers * item + head)

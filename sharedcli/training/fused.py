@@ -33,7 +33,10 @@ from sharedcli.training.objective import TrainingStep
 
 
 def fits(model: SharedLLM) -> bool:
-    """Whether ``model`` is of the kind that is known here."""
+    """Whether ``model`` is of the kind that is known here, and on a CPU.
+
+    On a GPU autocast would have the softmax in single precision, and blocks be too small.
+    """
     config = model.base.config
     plain = all(
         type(module) is torch.nn.Linear and module.bias is None
@@ -42,7 +45,8 @@ def fits(model: SharedLLM) -> bool:
         if isinstance(module, torch.nn.Linear) or "Linear" in type(module).__name__
     )
     return (
-        config.model_type == "llama"
+        model.device.type == "cpu"
+        and config.model_type == "llama"
         and plain
         and not model.config.full_layers
         and config.hidden_act == "silu"

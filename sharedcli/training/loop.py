@@ -171,7 +171,8 @@ class Trainer:
         for group in self._optimizer.param_groups:
             group["lr"] = group["peak"] * factor
         limit = stage.optimiser.clip or math.inf
-        norm = float(torch.nn.utils.clip_grad_norm_(self._trained.by_name.values(), limit))
+        with guard_memory("training"):
+            norm = float(torch.nn.utils.clip_grad_norm_(self._trained.by_name.values(), limit))
         sums = self._over_processes(sums, names)
         usable = math.isfinite(norm) and math.isfinite(sums["total"])
         return {
@@ -189,7 +190,8 @@ class Trainer:
     def _update(self, *, usable: bool) -> None:
         """Make the step, unless its loss or gradient is no number."""
         if usable:
-            self._optimizer.step()
+            with guard_memory("training"):  # the first step makes the moments
+                self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         self.progress.bad_row = 0 if usable else self.progress.bad_row + 1
         self.progress.bad_steps += not usable

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -185,7 +186,8 @@ def keep_differentiable(model: Any) -> None:
 
 def _accelerator(job: Job) -> Accelerator:
     device = resolve_device(job.device)
-    if device.type == "cuda" and device.index is not None:
+    # of several processes each takes the GPU that its launcher names
+    if device.type == "cuda" and device.index is not None and "LOCAL_RANK" not in os.environ:
         torch.cuda.set_device(device)
     on_cpu = device.type == "cpu"
     precision = job.recipe.precision

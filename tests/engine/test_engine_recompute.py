@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from sharedcli.engine.opening import stored_tree
 from sharedcli.engine.slots import read_context
 from sharedcli.errors import CorruptionError
 from sharedcli.model.compressor import Compressor
+from sharedcli.model.sharedllm import SharedLLM
 from sharedcli.retrieve.search import ChunkFrontier
 from sharedcli.settings import Settings
 from sharedcli.store.store import Store
@@ -183,6 +185,26 @@ def test_levels_below_the_stored_ones_are_made_anew(
                 found, wanted = getattr(made, field.name), getattr(expected, field.name)
                 if found is not None:
                     torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
+
+
+def test_stored_slots_and_new_ones_meet_on_the_device_of_the_model(
+    settings_for: Callable[..., Settings], adapter_folder: Callable[..., str], tmp_path: Path
+) -> None:
+    """On "meta", as on a GPU, tensors of the CPU cannot be joined with others."""
+    (tmp_path / "day.txt").write_text((LAMP + BELL) * 4, "utf-8")
+    sizes = {"levels": "nested", "lead_tokens": 40, "stored_depth": 1, "depth": 3}
+    with Engine(settings_for(adapter=adapter_folder(injected_layers=4), **sizes)) as engine:
+        run_index(engine, tmp_path / "day.txt")
+        coarse, trees = _opened(engine, 1)
+        fine, _ = _opened(engine, 3)
+        shared = engine.model().shared
+        elsewhere = SharedLLM(copy.deepcopy(shared.base).to("meta"), shared.adapter.to("meta"))
+        for frontiers in ([fine[0], *coarse[1:]], coarse, fine):
+            made = read_context(
+                engine.store(), frontiers, trees, torch.float32, Compressor(elsewhere)
+            )
+            assert {getattr(made, f.name).device.type for f in fields(made)[:7]} == {"meta"}
+            elsewhere.prepare(made)
 
 
 def test_chunks_of_several_documents_are_read_together(

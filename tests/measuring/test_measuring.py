@@ -56,6 +56,34 @@ def test_free_memory_is_known_or_none(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert memory.available_bytes(CPU) == 30
 
 
+def test_what_torch_holds_and_does_not_use_is_free_on_a_gpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (100, 1000))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _device: 70)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _device: 30)
+    assert memory.available_bytes(torch.device("cuda")) == 140
+
+
+@pytest.mark.parametrize(
+    ("name", "teraflops"),
+    [("NVIDIA H200", 989.0), ("NVIDIA L4", 121.0), ("NVIDIA A100-SXM4-80GB", 312.0)],
+)
+def test_peaks_of_known_gpus_are_of_their_data_sheets(
+    name: str, teraflops: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _device: name)
+    found = ceiling.peak_of(torch.device("cuda"), torch.bfloat16)
+    assert (found.flops, found.origin) == (teraflops * 1e12, "data sheet")
+
+
+@pytest.mark.parametrize("name", ["NVIDIA L40", "NVIDIA RTX A1000", "NVIDIA T400"])
+def test_peaks_of_other_gpus_are_measured(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _device: name)
+    monkeypatch.setattr(ceiling, "measured_flops", lambda _device, _dtype: 7.0)
+    assert ceiling.peak_of(torch.device("cuda"), torch.bfloat16).flops == 7.0
+
+
 def test_parameters_are_those_of_the_base(tiny_base: Callable[..., Any]) -> None:
     base = tiny_base("llama")
     config = AdapterConfig(form="cross", injected_layers=2, compressor_rank=3)

@@ -115,20 +115,36 @@ def test_the_cpu_check_asks_every_instruction_set(monkeypatch: pytest.MonkeyPatc
     cpu_has_bfloat16.cache_clear()
 
 
+def _attention(spec: str, device: str = "cpu", dtype: torch.dtype = torch.bfloat16) -> str:
+    return resolve_attention(spec, torch.device(device), dtype)
+
+
 def test_attention_names() -> None:
-    assert resolve_attention("auto") == "sdpa"
-    assert resolve_attention("SDPA") == "sdpa"
-    assert resolve_attention("eager") == "eager"
+    assert _attention("auto") == "sdpa"
+    assert _attention("SDPA") == "sdpa"
+    assert _attention("eager") == "eager"
     with pytest.raises(UsageError, match="--attn-implementation flash is unknown"):
-        resolve_attention("flash")
+        _attention("flash")
 
 
-def test_flash_attention_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flash_attention_needs_its_extra_and_a_gpu_that_has_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    flash = "flash_attention_2"
     monkeypatch.setattr(devices.importlib.util, "find_spec", lambda _name: None)
     with pytest.raises(UsageError, match=re.escape("pip install 'sharedcli[flash]'")):
-        resolve_attention("flash_attention_2")
+        _attention(flash, "cuda")
     monkeypatch.setattr(devices.importlib.util, "find_spec", lambda _name: SimpleNamespace())
-    assert resolve_attention("flash_attention_2") == "flash_attention_2"
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: (8, 0))
+    assert _attention(flash, "cuda") == flash
+    with pytest.raises(UsageError, match="needs a CUDA device, not cpu; use sdpa"):
+        _attention(flash)
+    with pytest.raises(UsageError, match="needs --dtype bfloat16 or float16, not float32"):
+        _attention(flash, "cuda", torch.float32)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: (7, 5))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _device: "Tesla T4")
+    with pytest.raises(UsageError, match="needs an Ampere GPU or a later one, not Tesla T4"):
+        _attention(flash, "cuda", torch.float16)
 
 
 def test_a_real_failed_allocation_on_the_cpu_says_what_to_change() -> None:

@@ -75,6 +75,27 @@ def test_same_modules_with_other_numbers_are_refused(
         check_residual(model, "m", torch.device("cpu"))
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)"),
+        torch.OutOfMemoryError("Tried to allocate 2 GiB"),
+    ],
+)
+def test_what_the_device_lacks_is_not_laid_at_the_models_door(
+    error: RuntimeError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tiny("Llama")
+
+    def fail(_states: torch.Tensor) -> torch.Tensor:
+        raise error
+
+    monkeypatch.setattr(model.model.layers[0].mlp, "forward", fail)
+    with pytest.raises(type(error)) as raised:
+        check_residual(model, "m", torch.device("cpu"))
+    assert raised.value is error
+
+
 def test_refused_before_the_weights_are_read(tmp_path: Path, cache: Path) -> None:
     tiny("Gemma2").save_pretrained(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"never read")

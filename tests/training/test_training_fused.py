@@ -193,6 +193,14 @@ def test_other_layers_do_not_fit(architecture: str, tiny_base: Callable[..., Any
     model.detach_hooks()
 
 
+def test_only_a_cpu_fits(tiny_base: Callable[..., Any]) -> None:
+    model = _adapted(tiny_base(dtype="float64"))
+    assert fits(model)
+    model.base.to("meta")
+    assert not fits(model)
+    model.detach_hooks()
+
+
 def test_cross_attention_does_not_fit(tiny_base: Callable[..., Any]) -> None:
     config = AdapterConfig(form="cross", injected_layers=2, geometry=PLAN, decoder_rank=4)
     model = _adapted(tiny_base(dtype="float64"), config)

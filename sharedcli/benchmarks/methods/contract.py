@@ -167,7 +167,8 @@ def indexing_bytes(bench: Bench, context: int) -> int:
     if indexer.merged is None:
         making = compressing_bytes(bench, at_once)
     else:  # what is not stored is left out layer by layer
-        making = activation_bytes(bench, at_once, ROWS)
+        rows = ROWS if bench.model.base.device.type == "cpu" else None
+        making = activation_bytes(bench, at_once, rows)
     states = at_once * bench.counts.width * torch.float32.itemsize
     return workers * (making + states)
 
