@@ -37,7 +37,9 @@ def ask(
     ] = None,
     doc: Annotated[
         list[str] | None,
-        typer.Option("--doc", "-d", help="Id, path, title or glob; may be repeated."),
+        typer.Option(
+            "--doc", "-d", metavar="DOC", help="Id, path, title or glob; may be repeated."
+        ),
     ] = None,
     file: File = None,
     questions: Annotated[

@@ -168,7 +168,7 @@ def storage(
     session: Session,
     files: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[FILES]...", help="Documents; the sample that ships, if none."),
+        typer.Argument(metavar="FILES", help="Documents; the sample that ships, if none."),
     ] = None,
     *,
     context: Annotated[

@@ -42,7 +42,9 @@ def chat(
     session: Session,
     doc: Annotated[
         list[str] | None,
-        typer.Option("--doc", "-d", help="Id, path, title or glob; may be repeated."),
+        typer.Option(
+            "--doc", "-d", metavar="DOC", help="Id, path, title or glob; may be repeated."
+        ),
     ] = None,
     file: File = None,
 ) -> None:

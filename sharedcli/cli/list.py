@@ -16,7 +16,7 @@ def list_documents(
     session: Session,
     documents: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[DOC]...", help="Ids, paths, titles or globs; all if none."),
+        typer.Argument(metavar="DOC", help="Ids, paths, titles or globs; all if none."),
     ] = None,
 ) -> None:
     """List the indexed documents."""

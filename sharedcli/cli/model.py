@@ -57,7 +57,7 @@ def list_models(session: Session) -> None:
 def path(
     session: Session,
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="A model; the default one if none.")
+        str | None, typer.Argument(metavar="NAME", help="A model; the default one if none.")
     ] = None,
 ) -> None:
     """Print the folder of a model that is on this machine."""
