@@ -6,11 +6,12 @@ import gc
 import sys
 from typing import NoReturn
 
-from sharedcli.process import set_up
+from sharedcli.process import search_path, set_up
 
 
 def main() -> NoReturn:
     """Run the command line and end the process with its exit code."""
+    sys.path[:] = search_path()
     set_up()
     try:
         from sharedcli.cli.run import run

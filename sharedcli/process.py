@@ -1,15 +1,39 @@
-"""How a process of the command's own uses memory; a library that is imported leaves that alone."""
+"""How a process of the command's own finds code and uses memory.
+
+A library that is imported leaves both alone.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import gc
 import os
+import sys
+from pathlib import Path
 
 _MMAP_THRESHOLD, _TOP_PAD = -3, -2  # of malloc.h
 _BLOCK = 32 << 20
 """The largest that glibc takes from its heaps; beyond, each block is mapped and unmapped."""
 _AHEAD = 64 << 20
+
+
+_PACKAGE_ROOT = str(Path(__file__).resolve().parents[1])
+
+
+def search_path() -> list[str]:
+    """Where a process of our own looks for modules: as this one does, but not where it stands.
+
+    ``python -m`` searches the current folder first, and modules among a stranger's documents are
+    none of ours. The package that is running stays where it is found.
+    """
+    try:
+        here = str(Path.cwd().resolve())
+    except OSError:  # it was removed
+        here = ""
+    named = [Path(path) for path in sys.path if path]
+    real = [str(path.resolve()) for path in named if here or path.is_absolute()]
+    paths = [path for path in real if path == _PACKAGE_ROOT or path != here]
+    return paths if _PACKAGE_ROOT in paths else [*paths, _PACKAGE_ROOT]
 
 
 def set_up() -> None:

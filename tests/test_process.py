@@ -5,12 +5,16 @@ from __future__ import annotations
 import ctypes
 import gc
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from sharedcli import process
 from sharedcli.process import set_up
 
 
@@ -37,3 +41,30 @@ def test_glibc_is_told_to_keep_memory_and_others_nothing(monkeypatch: pytest.Mon
     assert calls(monkeypatch) == []
     monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "1000000")  # somebody knows better
     assert calls(monkeypatch, gnu_get_libc_version=None) == []
+
+
+def test_a_strangers_modules_in_the_current_folder_are_not_run(tmp_path: Path) -> None:
+    mark = tmp_path / "executed"
+    for name in ("typer", "selectolax", "platformdirs"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(mark)!r}, 'w')")
+    (tmp_path / "a.html").write_text("<p>hello</p>")
+    root = str(Path(process.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-m", "sharedcli", "index", "a.html", "--dry-run", "--store", "s"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": root, "SHAREDCLI_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not mark.exists()
+
+
+def test_the_package_that_runs_is_found_first_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = str(Path(process.__file__).resolve().parents[1])
+    monkeypatch.setattr(sys, "path", ["", root, "/other"])
+    monkeypatch.chdir(root)
+    assert process.search_path() == [root, "/other"]
+    monkeypatch.setattr(sys, "path", ["/other"])
+    assert process.search_path() == ["/other", root]

@@ -29,7 +29,7 @@ NOT_STATED = "Not stated."
 UNSTATED, LEAST, ABSENT, BIAS = -0.8, 1.1, -5.0, -0.6
 """Weights of the log odds of ``NOT_STATED`` and of the least sure word, and of the absent words."""
 
-THRESHOLD = 0.1
+THRESHOLD = 0.15
 """Least probability that the answer is stated; below it ``ask`` refuses."""
 
 CLIP = 0.05

@@ -10,19 +10,18 @@ import json
 import signal
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any, Protocol
 
 from sharedcli import errors
 from sharedcli.benchmarks.plan import Plan, Tell
 from sharedcli.errors import OutOfMemoryError, SharedCLIError
+from sharedcli.process import search_path
 from sharedcli.setting_values import debugging
 
 _BOOT = (
     "import sys; sys.path[:] = sys.argv[1:]; "
     "from sharedcli.benchmarks.child import main; sys.exit(main())"
 )
-_PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
 
 
 class Perform(Protocol):
@@ -69,11 +68,10 @@ def run_child(job: str, plan: Plan, tell: Tell, **arguments: Any) -> dict[str, A
         SharedCLIError: whatever the job says, of the kind that it says.
     """
     request = {"job": job, "plan": plan.to_plain(), "arguments": arguments}
-    paths = [path for path in sys.path if path and path != _PACKAGE_ROOT]
     debug = debugging()
     # -I and -S: no user or site hooks, nothing from the current folder
     with subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", _BOOT, _PACKAGE_ROOT, *paths],
+        [sys.executable, "-I", "-S", "-c", _BOOT, *search_path()],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=None if debug else subprocess.DEVNULL,

@@ -28,10 +28,10 @@ from sharedcli import errors
 from sharedcli.errors import DocumentError, LimitError, UnreadableError
 from sharedcli.ingest import wire
 from sharedcli.ingest.limits import Limits
+from sharedcli.process import search_path
 
 _BOOT = "import sys; sys.path[:] = sys.argv[1:]; from sharedcli.ingest.worker import main; main()"
 _TICK_SECONDS = 0.25
-_PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
 
 
 class WorkerProcess:
@@ -41,10 +41,9 @@ class WorkerProcess:
         self._limits = limits
         self.retired = False
         self.idle = True
-        paths = [path for path in sys.path if path and path != _PACKAGE_ROOT]
         # -I and -S: no environment variables, no user or site hooks, no current folder.
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _BOOT, *paths, _PACKAGE_ROOT],
+            [sys.executable, "-I", "-S", "-c", _BOOT, *search_path()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from sharedcli.answer.verdict import HELD, NOT_STATED, Verdict, stated, when_sure
+from sharedcli.answer.verdict import HELD, NOT_STATED, THRESHOLD, Verdict, stated, when_sure
 from sharedcli.model.tokens import tokenize_text
 
 Weighed = Callable[..., Verdict]
@@ -133,3 +133,20 @@ def test_what_is_doubtful_is_refused_and_goes_no_further(weighed: Weighed) -> No
     verdict = weighed(0.3, confidence=0.05)
     assert read(verdict, ["He is", " Bob.\n", "And so on."]) == ([], 2, 1)
     assert read(weighed(0.9, confidence=0.1), []) == ([], 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("seen", "chance"),
+    [
+        ((0.5, 0.5, 0.0), 0.354),
+        ((0.1, 0.5, 0.0), 0.761),
+        ((0.5, 0.9, 0.0), 0.860),
+        ((0.5, 0.5, 0.2), 0.168),
+        ((0.3, 0.01, 0.0), 0.041),
+    ],
+)
+def test_the_weights_and_the_threshold_are_the_fitted_ones(
+    seen: tuple[float, float, float], chance: float
+) -> None:
+    assert stated(*seen) == pytest.approx(chance, abs=0.002)
+    assert THRESHOLD == 0.15

@@ -18,6 +18,7 @@ from sharedcli.answer import verdict
 from sharedcli.answer.answer import Answer
 from sharedcli.engine import asking, generating
 from sharedcli.engine.engine import Engine
+from sharedcli.engine.opening import stored_tree
 from sharedcli.errors import ModelMismatchError, NoStoreError, UsageError
 from sharedcli.model.adapter import load_adapter
 from sharedcli.model.compressed import CompressedKV
@@ -514,3 +515,55 @@ def test_a_follow_up_finds_what_the_question_before_was_about(
     followed = engine.ask("And when was that?", history=history)
     assert followed.sources[0].title == "tide.txt"
     assert "tide.txt" not in {one.title for one in engine.ask("And when was that?").sources[:1]}
+
+
+def test_the_prompt_has_the_words_of_the_best_passages_and_the_turns_before(
+    open_engine: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[tuple[Any, ...]] = []
+    real = asking.build_prompt
+
+    def noted(*arguments: Any) -> Any:
+        given.append(arguments)
+        return real(*arguments)
+
+    monkeypatch.setattr(asking, "build_prompt", noted)
+    (tmp_path / "long.txt").write_text("The mole was mended in May. " * 100 + LAMP, "utf-8")
+    engine, history = open_engine(passages=1), [("Who keeps the mole?", "The harbour master.")]
+    run_index(engine, tmp_path / "long.txt")
+    engine.ask(QUESTION, ["long.txt"], history=history).read()
+    _, question, excerpts, _, turns = given[0]
+    assert question == QUESTION
+    assert len(excerpts) == 1 and "litres of colza oil" in excerpts[0].text
+    assert list(turns) == history
+
+
+def test_only_what_the_prompt_has_room_for_is_verbatim(
+    open_engine: Open, small_window: str, tmp_path: Path
+) -> None:
+    parts = [f"On day {n} the lamp burned colza oil. " * 20 for n in range(4)]
+    (tmp_path / "long.txt").write_text("\n\n".join(parts), "utf-8")
+    engine = open_engine(model=small_window, passages=3, max_tokens=5, inject="never")
+    run_index(engine, tmp_path / "long.txt")
+    answer = engine.ask("Which oil did the lamp burn?", ["long.txt"])
+    assert answer.evidence.passages == 1
+    assert [one.verbatim for one in answer.sources] == [True, *[False] * (len(answer.sources) - 1)]
+    assert len(answer.sources) > 1
+
+
+def test_where_nothing_is_quoted_the_decoders_verdict_does_not_count(
+    open_engine: Open, adapter_folder: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verdict, "THRESHOLD", 2.0)
+    answer = open_engine(adapter=adapter_folder(abstains=True), max_tokens=3).ask(QUESTION)
+    answer.read()
+    assert answer.found
+    assert answer.usage.slots > 0
+
+
+def test_the_tokens_that_slots_stand_for_are_those_of_the_opened_chunks(open_engine: Open) -> None:
+    engine = open_engine(inject="always", budget=40)
+    answer = engine.ask(QUESTION)
+    trees = {one.source: stored_tree(engine.store(), one) for one in engine.documents()}
+    covered = [trees[one.doc].root(one.chunk).tokens for one in answer.evidence.chunks]
+    assert answer.usage.context_tokens == sum(covered) > 0

@@ -60,7 +60,8 @@ def test_progress_counts_tokens(
     done = [event.done for event in events["compressing"]]
     assert done[0] == 0
     assert done[-1] == record.tokens
-    assert done[1:-1] == list(range(128, record.tokens, 128))[: len(done) - 2]
+    assert record.tokens > 256
+    assert done[1:-1] == list(range(128, record.tokens, 128))
     assert {event.total for event in events["compressing"]} == {record.tokens}
 
 

@@ -112,3 +112,15 @@ def test_what_is_quoted_is_not_opened_unless_told(engine: Engine) -> None:
     ):  # fmt: skip
         found = unquoted(ranked, replace(engine.settings, passages=passages, inject=inject))
         assert [one.passage.ordinal for one in found] == kept
+
+
+def test_the_nodes_above_the_passage_are_the_finest(
+    settings_for: Callable[..., Settings], tmp_path: Path
+) -> None:
+    (tmp_path / "c.txt").write_text(LAMP + BELL * 9, "utf-8")
+    with Engine(settings_for(chunk_tokens=256)) as engine:
+        run_index(engine, tmp_path / "c.txt")
+        (first,) = _open(engine, _hit(engine, "c.txt", "The lighthouse keeper"), budget=12)
+    assert first.chunk == 0
+    assert [node.level for node in first.nodes] == [2, 2, 1]
+    assert first.relevance[0] > first.relevance[-1]

@@ -246,3 +246,8 @@ def test_what_a_parser_quotes_is_cleaned(refuse, pdf):
     message = str(refuse("quote.pdf", quoted))
     assert "Crypt filter /SCF is missing" in message
     assert message.isprintable()
+
+
+def test_a_ratio_that_only_bombs_have_is_refused_below_the_limit_of_bytes(refuse, make_zip):
+    bomb = make_zip({"[Content_Types].xml": "<T/>", "word/document.xml": b" " * 5_000_000})
+    assert "more than 200 to 1" in str(refuse("ratio.docx", bomb))

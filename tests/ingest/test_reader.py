@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import types
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ import sharedcli
 from sharedcli.errors import LimitError, NoTextError, UnreadableError
 from sharedcli.ingest import DocumentReader, Limits, read_document
 from sharedcli.ingest import reader as reader_module
+from sharedcli.ingest import worker as worker_module
+from sharedcli.ingest.process import WorkerProcess
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="signals and /proc")
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS and /proc are Linux's")
@@ -315,3 +318,66 @@ def test_file_size_limit(tmp_path):
         file.truncate(3 << 20)
     with pytest.raises(LimitError, match="3 MiB large"):
         read_document(path, limits=Limits(file_bytes=1 << 20))
+
+
+@pytest.mark.parametrize(
+    ("size", "seconds"), [(0, 30), (1 << 20, 90), (10 << 20, 630), (1 << 40, 3600)]
+)
+def test_time_grows_with_the_file_and_has_an_end(size: int, seconds: int) -> None:
+    assert Limits().seconds_for(size) == seconds
+
+
+def test_pages_that_trickle_get_no_more_than_the_total(monkeypatch):
+    waits: list[float] = []
+
+    def page(_worker: WorkerProcess, seconds: float):
+        waits.append(seconds)
+        return {"section": ["", None]}, 0.3
+
+    monkeypatch.setattr(WorkerProcess, "_next", page)
+    worker = WorkerProcess(Limits(seconds=1.0, seconds_per_mib=0.0))
+    try:
+        for _ in zip(range(3), worker.messages(b"/nowhere", "a.html", 0), strict=False):
+            pass
+    finally:
+        worker.kill()
+    assert waits[:3] == pytest.approx([1.0, 0.7, 0.4])
+
+
+@LINUX
+def test_processor_time_of_documents_before_is_not_counted(monkeypatch):
+    import resource
+
+    used = types.SimpleNamespace(ru_utime=100.0, ru_stime=20.0)
+    limits: list[tuple[int, tuple[int, int]]] = []
+    monkeypatch.setattr(resource, "getrusage", lambda _who: used)
+    monkeypatch.setattr(resource, "getrlimit", lambda _kind: (resource.RLIM_INFINITY,) * 2)
+    monkeypatch.setattr(resource, "setrlimit", lambda *both: limits.append(both))
+    worker_module._limit_processor_time(Limits(seconds=5.0, seconds_per_mib=0), 0)
+    assert limits == [(resource.RLIMIT_CPU, (127, resource.RLIM_INFINITY))]
+
+
+@LINUX
+def test_a_worker_that_keeps_much_memory_says_so():
+    assert worker_module._is_swollen(Limits(memory_bytes=1 << 20))
+    assert not worker_module._is_swollen(Limits(memory_bytes=1 << 50))
+
+
+def test_the_worker_runs_the_code_of_its_owner(html, tmp_path, monkeypatch):
+    """Another installation of the package, later in the search path, is not taken."""
+    other = tmp_path / "site" / "sharedcli"
+    other.mkdir(parents=True)
+    (other / "__init__.py").write_text("raise SystemExit(3)")
+    mine = str(Path(sharedcli.__file__).parents[1])
+    monkeypatch.setattr(sys, "path", [mine, str(other.parent), *sys.path])
+    assert read_document(html).text.strip() == "hello"
+
+
+@POSIX
+def test_worker_ignores_a_current_folder_that_python_m_searches(tmp_path, monkeypatch, html):
+    mark = tmp_path / "executed"
+    (tmp_path / "selectolax.py").write_text(f"open({str(mark)!r}, 'w')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    assert read_document(html).text.strip() == "hello"
+    assert not mark.exists()

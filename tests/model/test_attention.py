@@ -197,7 +197,13 @@ class TestFlashAttention:
     """What the stock flash attention function is handed; itself it needs a GPU."""
 
     @staticmethod
-    def call(injected: InjectedKV | None, mask: Tensor | None = None, **options: Any) -> Any:
+    def call(
+        injected: InjectedKV | None,
+        mask: Tensor | None = None,
+        blind: Tensor | None = None,
+        keys: int = 4,
+        **options: Any,
+    ) -> Any:
         seen: dict[str, Any] = {}
 
         def stock(module: Any, q: Tensor, k: Tensor, v: Tensor, mask: Any, **rest: Any) -> Any:
@@ -209,8 +215,8 @@ class TestFlashAttention:
             layer_idx=0, config=config, is_causal=True, num_key_value_groups=2, training=False
         )
         batch = 1 if mask is None else mask.shape[0]
-        own = torch.ones(batch, 2, 4, 8, dtype=torch.float64)
-        shared = LayerCall(None, "decoder", injected)
+        own = torch.ones(batch, 2, keys, 8, dtype=torch.float64)
+        shared = LayerCall(None, "decoder", injected, blind=blind)
         generator = torch.Generator().manual_seed(0)
         q = torch.randn(batch, 4, 4, 8, generator=generator, dtype=torch.float64)
         forward = _with_injection(FLASH, stock)
@@ -261,3 +267,38 @@ class TestFlashAttention:
             enable_gqa=True,
         )
         assert greatest(found.output, expected.transpose(1, 2)) < 1e-12
+
+    @pytest.mark.parametrize("needs", ["sink", "window"])
+    def test_a_sink_or_a_window_alone_is_left_to_sdpa_too(self, needs: str) -> None:
+        blind = torch.tensor([[True, False, False, False]]) if needs == "sink" else None
+        options = {"sliding_window": 2} if needs == "window" else {}
+        injected = kv(3)
+        found = self.call(injected, blind=blind, scaling=1.0, **options)
+        assert not hasattr(found, "key")  # the stock function was not called
+        own = (torch.arange(4)[:, None] >= torch.arange(4))[None, None]
+        if needs == "window":
+            own = own & (torch.arange(4)[:, None] - torch.arange(4) < 2)
+        mask = joint_mask(query(4), 4, own, injected, 0, blind)
+        assert greatest(found.output, self.expected(injected, mask, 4)) < 1e-12
+
+    def test_what_is_left_to_sdpa_sees_the_cache(self) -> None:
+        injected = kv(3, bias=(torch.zeros(4, dtype=torch.float64),))
+        found = self.call(injected, keys=7, scaling=1.0)
+        own = (torch.arange(4)[:, None] + 3 >= torch.arange(7))[None, None]
+        mask = joint_mask(query(4), 7, own, injected, 0)
+        assert greatest(found.output, self.expected(injected, mask, 7)) < 1e-12
+
+    @staticmethod
+    def expected(injected: InjectedKV, mask: Tensor | None, keys: int) -> Tensor:
+        """Of the queries and own keys that ``call`` makes."""
+        q = torch.randn(1, 4, 4, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        own = torch.ones(1, 2, keys, 8, dtype=torch.float64)
+        read = torch.nn.functional.scaled_dot_product_attention(
+            q,
+            torch.cat((injected.keys[0], own), 2),
+            torch.cat((injected.values[0], own), 2),
+            attn_mask=mask,
+            scale=1.0,
+            enable_gqa=True,
+        )
+        return read.transpose(1, 2)

@@ -11,7 +11,7 @@ import torch
 from sharedcli.ingest.document import Document, Page
 from sharedcli.retrieve.find import find_passages
 from sharedcli.retrieve.passages import cut_passages
-from sharedcli.retrieve.rank import NAMING_WEIGHT
+from sharedcli.retrieve.rank import CANDIDATES, NAMING_WEIGHT
 from sharedcli.store.fulltext import index_passages
 from sharedcli.store.identity import TreeIdentity
 from sharedcli.store.records import Passage, PassageHit
@@ -173,3 +173,18 @@ def test_a_real_store_is_searched(tmp_path: Path) -> None:
     assert (by_both[0].lexical_rank, by_both[0].dense_rank) == (1, 1)
     assert [hit.passage.page for hit in by_text] == [2]
     assert nothing == []
+
+
+def test_as_many_hits_of_full_text_are_read_as_are_fused(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: list[int] = []
+    search = Index.search_text
+
+    def noted(
+        index: Index, match: str, doc_ids: Sequence[str], limit: int = 20
+    ) -> list[PassageHit]:
+        limits.append(limit)
+        return search(index, match, doc_ids, limit)
+
+    monkeypatch.setattr(Index, "search_text", noted)
+    find_passages(Index(), "effective tax rate", ["taxes"], None)
+    assert limits == [CANDIDATES]

@@ -89,3 +89,18 @@ def test_more_support_never_lowers_the_probability(
     before = answerable(Support(cosine, absent, passages, passages))
     after = answerable(Support(min(1, cosine + closer), absent * found, passages, passages))
     assert 0 <= before <= after <= 1
+
+
+@pytest.mark.parametrize(
+    ("support", "chance"),
+    [
+        (Support(0.30, 0.25, 100, 100), 0.2056),
+        (Support(0.32, 0.25, 100, 100), 0.2309),
+        (Support(0.60, 0.00, 10, 10), 0.9335),
+        (Support(0.20, 1.00, 40, 16), 0.0866),
+        (Support(0.40, 0.50, 500, 500), 0.2510),
+    ],
+)
+def test_the_weights_and_the_threshold_are_the_fitted_ones(support: Support, chance: float) -> None:
+    assert answerable(support) == pytest.approx(chance, abs=0.002)
+    assert (THRESHOLD, LARGEST, SMALL) == (0.215, 120, 3)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sharedcli.retrieve.rank import (
+    ABSENT,
     COSINE_WEIGHT,
     WINDOW_MARGIN,
     RankedPassage,
@@ -114,3 +115,22 @@ def test_equal_scores_come_in_reading_order() -> None:
 def test_pages_are_counted_once() -> None:
     ranked = fuse([], {"b": cosines(0.5, 0.4, 0.3), "a": cosines(0.45, 0.1, 0.1, 0.1)}, PASSAGES, 9)
     assert best_pages(ranked, 2) == [("b", 1), ("a", 1)]
+
+
+def test_a_cosine_below_zero_takes_nothing_from_a_score() -> None:
+    ranked = fuse([PassageHit("b", 0, 2.0)], {"b": cosines(-0.3, 0.2, -0.9)}, PASSAGES, 9)
+    assert {hit.passage.ordinal: hit.score for hit in ranked} == {
+        0: pytest.approx(1 / (1 + COSINE_WEIGHT)),
+        1: pytest.approx(0.2 * COSINE_WEIGHT / (1 + COSINE_WEIGHT)),
+        2: 0.0,
+    }
+
+
+def test_passages_that_were_not_embedded_do_not_lower_the_typical_cosine() -> None:
+    hits = [PassageHit("a", 0, 9.0), PassageHit("b", 0, 5.0), PassageHit("b", 1, 4.0)]
+    ranked = fuse(hits, {"b": cosines(0.6, ABSENT, ABSENT)}, PASSAGES, 9)
+    known, unknown = (1 + COSINE_WEIGHT * 0.6), (4 / 9 + COSINE_WEIGHT * 0.6)
+    scores = {(hit.doc_id, hit.passage.ordinal): hit.score for hit in ranked}
+    assert scores["a", 0] == pytest.approx(known / (1 + COSINE_WEIGHT))
+    assert scores["b", 1] == pytest.approx(unknown / (1 + COSINE_WEIGHT))
+    assert ("b", 2) not in scores

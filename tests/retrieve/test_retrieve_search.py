@@ -121,3 +121,9 @@ def test_nodes_take_the_best_passage_in_proportion_to_what_they_share() -> None:
 
 def test_an_empty_node_has_no_relevance() -> None:
     assert leaf_relevance([(5, 5)], [(0, 10, 1.0)]) == [0.0]
+
+
+def test_a_cheaper_step_is_taken_where_the_best_one_does_not_fit() -> None:
+    tree = ContextTree(64 + 4, SMALL)  # the halves of the second chunk have two slots each
+    relevance = {("a", 0): [0.9] * 8, ("a", 1): [0.1] * leaves(tree, 1)}
+    assert [f.chunk for f in budgeted_frontiers({"a": tree}, relevance, 5)] == [1]

@@ -160,3 +160,19 @@ def test_the_settings_are_as_described(stored: Path) -> None:
             "auto_vacuum": 2,
         }.items():
             assert catalogue.execute(f"PRAGMA {name}").fetchone() == (expected,)
+
+
+def test_a_record_counts_the_bytes_of_its_blobs_and_rows(stored: Path) -> None:
+    (document,) = rows(stored, "SELECT * FROM documents WHERE mtime_ns = 1")
+    sizes = [
+        int(str(row["size"]))
+        for query in (
+            "SELECT length(text) + length(pages) AS size FROM texts",
+            "SELECT length(spans) + length(vectors) AS size FROM passages",
+            "SELECT sum(bytes) AS size FROM segments",
+            "SELECT sum(length(tokens) + length(tensors)) AS size FROM chunks",
+        )
+        for row in rows(stored, f"{query} WHERE document = ?", document["key"])
+    ]
+    assert len(sizes) == 4 and min(sizes) > 0
+    assert document["stored_bytes"] == sum(sizes)

@@ -51,6 +51,7 @@ def test_every_token_sees_its_chunk_and_no_more_than_a_lead(
     chunks = data.draw(st.sampled_from(list(tree.strips(range(tree.chunks)))))
     strip, lead = Strip.of(tree, chunks), tree.geometry.strip_lead
     assert strip.starts[0] + sum(tree.root(chunk).tokens for chunk in chunks) == strip.tokens
+    assert strip.starts[0] == min(lead, tree.root(chunks[0]).start)
     views = strip.views()
     assert [start for _, start, _ in views] == [0, *strip.starts[1:]]
     assert [end for _, _, end in views] == [*strip.starts[1:], strip.tokens]
