@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -102,7 +103,7 @@ def test_a_child_does_not_outlive_the_owner(
     with pytest.raises(KeyboardInterrupt):
         Jobs(interrupt).run("answer", make_plan())
     with pytest.raises(ProcessLookupError):
-        children.os.kill(pids[0], signal.SIGTERM)
+        os.kill(pids[0], signal.SIGTERM)
 
 
 def test_the_owner_needs_no_tensors() -> None:

@@ -193,10 +193,10 @@ def test_other_layers_do_not_fit(architecture: str, tiny_base: Callable[..., Any
     model.detach_hooks()
 
 
-def test_only_a_cpu_fits(tiny_base: Callable[..., Any]) -> None:
+def test_only_a_cpu_fits(tiny_base: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     model = _adapted(tiny_base(dtype="float64"))
     assert fits(model)
-    model.base.to("meta")
+    monkeypatch.setattr(SharedLLM, "device", torch.device("cuda"))
     assert not fits(model)
     model.detach_hooks()
 
