@@ -42,9 +42,9 @@ def search_text(question: str, history: Sequence[tuple[str, str]]) -> str:
         question: as typed.
         history: questions and answers before it, the oldest first.
     """
-    asked = [question]
     if _is_own(question):
         return question
+    asked = [question]
     for before, _ in reversed(history[-_REACH:]):
         asked.append(before)
         if _is_own(before) or _says_enough(before):
