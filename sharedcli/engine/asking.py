@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from sharedcli.answer.answer import Answer, Evidence, OpenedChunk, Timings, Usage
 from sharedcli.answer.citations import Citation, cite
+from sharedcli.answer.naming import distinct_names
 from sharedcli.answer.prompt import Excerpt, build_prompt
 from sharedcli.engine.generating import text_of
 from sharedcli.engine.loading import LoadedModel
@@ -143,7 +144,7 @@ class Asker:
     ) -> Answer:
         model, settings = self._model, self._settings
         verbatim = list(ranked[: settings.passages])
-        excerpts = [self._excerpt(hit) for hit in verbatim]
+        excerpts = self._excerpts(verbatim)
         with guard_memory("reading slots"):
             injected = model.shared.prepare(context)
         # Slots take positions before the running text, and all must lie in the window.
@@ -239,9 +240,16 @@ class Asker:
             self._documents[doc_id] = self._store.load_document(doc_id)
         return self._documents[doc_id]
 
-    def _excerpt(self, hit: RankedPassage) -> Excerpt:
-        document = self._document(hit.doc_id)
-        return Excerpt(document.title, document.text[hit.passage.start : hit.passage.end])
+    def _excerpts(self, hits: Sequence[RankedPassage]) -> list[Excerpt]:
+        documents = {hit.doc_id: self._document(hit.doc_id) for hit in hits}
+        names = distinct_names(documents)
+        return [
+            Excerpt(
+                names[hit.doc_id],
+                documents[hit.doc_id].text[hit.passage.start : hit.passage.end],
+            )
+            for hit in hits
+        ]
 
     def _opened(self, frontier: ChunkFrontier) -> OpenedChunk:
         return OpenedChunk(

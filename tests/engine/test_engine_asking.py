@@ -567,3 +567,23 @@ def test_the_tokens_that_slots_stand_for_are_those_of_the_opened_chunks(open_eng
     trees = {one.source: stored_tree(engine.store(), one) for one in engine.documents()}
     covered = [trees[one.doc].root(one.chunk).tokens for one in answer.evidence.chunks]
     assert answer.usage.context_tokens == sum(covered) > 0
+
+
+def test_two_reports_of_one_title_are_told_apart(
+    open_engine: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for year, text in (("2021", LAMP), ("2022", LAMP.replace("lamp", "lantern") + BELL)):
+        page = f"<title>Yearly report</title><p>{text}"
+        (tmp_path / f"{year}.html").write_text(page, "utf-8")
+    engine = open_engine(passages=3)
+    run_index(engine, tmp_path / "2021.html", tmp_path / "2022.html")
+    quoted: list[str] = []
+    build = asking.build_prompt
+
+    def noting(tokenizer: Any, question: str, excerpts: Sequence[Any], *rest: Any) -> Any:
+        quoted.extend(excerpt.name for excerpt in excerpts)
+        return build(tokenizer, question, excerpts, *rest)
+
+    monkeypatch.setattr(asking, "build_prompt", noting)
+    engine.ask(QUESTION, ["*.html"])
+    assert {"2021.html", "2022.html"} <= set(quoted)

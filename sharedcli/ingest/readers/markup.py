@@ -3,17 +3,20 @@
 Notable choices:
 - The tree is walked with an explicit position, not by recursion: a page with a million nested
   elements must not end the process.
-- A table row is one line with ``|`` between its cells, so that numbers stay with their row's name.
+- A table row is one line with ``|`` between its cells, so that numbers stay with their row's name;
+  a blank cell in a column of figures gets a dash (``table_cells``).
 - Scripts, styles, templates and hidden elements hold no text for readers and are left out.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
+from sharedcli.ingest.readers.blank_cells import DASH
+from sharedcli.ingest.readers.table_cells import TableCells
 from sharedcli.ingest.reading import Section
 
 _SKIPPED_TAGS = """
@@ -45,6 +48,8 @@ class _Writer:
         self._pending = ""
         self._cell_depth = 0
         self._pre_depth = 0
+        self._table: TableCells | None = None
+        self._cell_begin = 0
 
     def text(self, text: str) -> None:
         if not self._pre_depth:
@@ -89,8 +94,20 @@ class _Writer:
             self._parts.append("- ")
         self._cell_depth += tag in _CELLS
         self._pre_depth += tag == "pre"
+        if tag == "table":  # a table inside of another's cell is layout: nothing is known of it
+            self._table = None if self._cell_depth else TableCells()
+        elif tag == "tr" and self._table is not None:
+            self._table.row()
+        elif tag in _CELLS:
+            self._cell_begin = len(self._parts)
 
-    def leave(self, tag: str) -> None:
+    def leave(self, tag: str, attributes: Mapping[str, str | None]) -> None:
+        if tag in _CELLS and self._table is not None:
+            self._end_cell(self._table, attributes)
+        elif tag == "table" and self._table is not None:
+            for place, dashes in self._table.blank().items():
+                self._parts[place] = f" | {DASH}" * dashes
+            self._table = None
         self._cell_depth -= tag in _CELLS
         self._pre_depth -= tag == "pre"
         self._block(tag)
@@ -98,6 +115,13 @@ class _Writer:
             label = "".join(self._heading).strip()
             self._heading = None
             self._label = label or None
+
+    def _end_cell(self, table: TableCells, attributes: Mapping[str, str | None]) -> None:
+        text = "".join(self._parts[self._cell_begin :]).strip(" |\n")
+        if not text:
+            self._parts.append("")  # where a dash may come
+        columns, rows = (_number(attributes.get(name)) for name in ("colspan", "rowspan"))
+        table.cell(text, len(self._parts) - 1, columns, rows)
 
     def _block(self, tag: str) -> None:
         if tag in _BLOCKS:
@@ -111,6 +135,8 @@ class _Writer:
         self._parts.clear()
         self._pending = ""
         self._label = None
+        if self._table is not None:  # the heading of a caption: the rows follow
+            self._table = TableCells()
 
 
 def sections_of(markup: str) -> tuple[list[Section], str | None]:
@@ -129,38 +155,44 @@ def sections_of(markup: str) -> tuple[list[Section], str | None]:
     title_node = parser.css_first("head > title")
     title = _BLANKS.sub(" ", title_node.text()).strip() if title_node is not None else ""
     writer = _Writer()
-    for tag, text, entering in _walk(parser.body or parser.root):
-        if text is not None:
-            writer.text(text)
+    for node, entering in _walk(parser.body or parser.root):
+        tag = node.tag or ""
+        if node.is_text_node:
+            writer.text(node.text_content or "")
         elif entering:
             writer.enter(tag)
         else:
-            writer.leave(tag)
+            writer.leave(tag, node.attributes if tag in _CELLS else {})
     writer.end_section()
     return writer.finished, title or None
 
 
-def _walk(root: LexborNode | None) -> Iterator[tuple[str, str | None, bool]]:
-    """Yield (tag, None, True), ("", text, True) and (tag, None, False) in document order."""
+def _walk(root: LexborNode | None) -> Iterator[tuple[LexborNode, bool]]:
+    """Yield visible elements as (node, True) and (node, False), texts as (node, True), in order."""
     node = root
     depth = 0
     while node is not None:
         child: LexborNode | None = None
         if node.is_text_node:
-            yield "", node.text_content or "", True
+            yield node, True
         elif node.is_element_node and not _is_hidden(node):
-            yield node.tag or "", None, True
+            yield node, True
             child = node.first_child
             if child is None:
-                yield node.tag or "", None, False
+                yield node, False
         if child is not None:
             node, depth = child, depth + 1
             continue
         while node is not None and depth and node.next is None:
             node, depth = node.parent, depth - 1
             if node is not None:
-                yield node.tag or "", None, False
+                yield node, False
         node = node.next if node is not None and depth else None
+
+
+def _number(value: str | None) -> int:
+    """A span as the page gives it; 1 where it gives none, or nonsense."""
+    return int(value) if value and value.isascii() and value.isdigit() and len(value) < 5 else 1
 
 
 def _is_hidden(node: LexborNode) -> bool:

@@ -30,6 +30,59 @@ def test_rows_keep_their_numbers(read):
     assert document.text == "Year | 2022 | 2021\nNet sales | 34,229 | 35,355\n\nafter\n\n"
 
 
+_ROWS = [("Sales", 10, 11, 12), ("Costs", 5, 6, 7), ("Taxes", 1, 2, 3), ("Other", 4, 4, 4)]
+
+
+def _table(*rows, cell="<td>{}</td>", blank="<td>&nbsp;</td>"):
+    lines = (
+        f"<tr><td>{name}</td>" + "".join(cell.format(v) if v else blank for v in values) + "</tr>"
+        for name, *values in rows
+    )
+    return f"<table>{''.join(lines)}</table>"
+
+
+def test_a_figure_stays_under_its_year(read):
+    rows = [("", 2022, 2021, 2020), *_ROWS, ("Impairment", "", "", 217), ("Gains", 8, "", "")]
+    lines = read("blank.html", _table(*rows)).text.split("\n")
+    assert lines[0] == "2022 | 2021 | 2020"
+    assert lines[5:7] == ["Impairment | — | — | 217", "Gains | 8 | — | —"]
+
+
+def test_columns_of_blanks_and_signs_get_no_dash(read):
+    spaced = "<td></td><td>$</td><td>{}</td><td></td>"
+    text = read(
+        "spaced.html",
+        _table(*_ROWS, ("Gains", 8, "", 9), cell=spaced, blank="<td></td><td colspan=3></td>"),
+    ).text
+    assert text.split("\n")[0] == "Sales | $ | 10 | $ | 11 | $ | 12"
+    assert text.split("\n")[4] == "Gains | $ | 8 | — | $ | 9"
+
+
+@pytest.mark.parametrize(
+    "markup",
+    [
+        _table(_ROWS[0], ("Gains", 8, "", 9)),
+        _table(*_ROWS, ("Gains", 8, "", 9)).replace("<td>10", "<td rowspan=2>10"),
+        f"<table><tr><td>1<td>2<td>3{_table(*_ROWS, ('Gains', 8, '', 9))[7:-8]}<tr><td>4<td>"
+        "<table></table></table>",
+        _table(("Ann", "x", "y"), ("Bob", "x", ""), ("Cid", "", "y"), ("Dot", "x", "y")),
+    ],
+    ids=["too few rows", "a cell of several rows", "a table inside", "words"],
+)
+def test_no_dash_where_columns_are_uncertain(read, markup):
+    assert "—" not in read("uncertain.html", markup).text
+
+
+@pytest.mark.parametrize("before", ["Sales", "Other"])
+def test_a_caption_may_be_a_heading(read, before):
+    row = f"<tr><td>{before}"
+    rows = _table(*_ROWS, *_ROWS[1:], ("Gains", 8, "", 9))
+    markup = rows.replace(row, f"<caption><h2>Half</h2></caption>{row}", 1)
+    document = read("caption.html", markup)
+    assert document.pages[-1].label == "Half"
+    assert "Gains | 8 | — | 9" in document.text
+
+
 def test_entities_and_nesting_errors(read):
     assert read("e.html", "<p>a &lt;b&gt; &amp; &#233; &nbsp;c</b></p></div>d").text == (
         "a <b> & é c\n\nd\n\n"
