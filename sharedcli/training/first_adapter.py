@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +10,27 @@ from sharedcli.model.adapter import Adapter, AdapterConfig, load_adapter
 from sharedcli.model.base import Base
 from sharedcli.training.recipe import Recipe
 
+_SHAPE = (
+    "form",
+    "injected_layers",
+    "key_position_mode",
+    "compressor_rank",
+    "decoder_rank",
+    "lora_alpha",
+    "full_layers",
+    "slot_bias",
+    "sink_tokens",
+    "summary_layer",
+)
+"""What an adapter is made with and keeps, by its name in a recipe and in ``AdapterConfig``."""
 
-def first_adapter(recipe: Recipe, folder: Path | None, base: Base) -> Adapter:
+
+def first_adapter(
+    recipe: Recipe, folder: Path | None, base: Base, tell: Callable[[str], None]
+) -> Adapter:
     """Load the adapter in ``folder`` or make one; in float32, and described as it will be.
+
+    ``tell`` gets a sentence if the recipe plans another form or size than the folder's adapter has.
 
     Raises:
         UnreadableError, ModelMismatchError: the folder's adapter is broken, or another base's.
@@ -21,6 +40,12 @@ def first_adapter(recipe: Recipe, folder: Path | None, base: Base) -> Adapter:
     if folder is None:
         return Adapter(_described(recipe, base, abstains), base.model).float()
     adapter = load_adapter(folder, base.model)
+    asked = _described(recipe, base, abstains)
+    other = [name for name in _SHAPE if getattr(asked, name) != getattr(adapter.config, name)]
+    if other:
+        has = ", ".join(f"{name} {getattr(adapter.config, name)}" for name in other)
+        plans = ", ".join(f"{getattr(asked, name)}" for name in other)
+        tell(f"going on from {folder}, which keeps {has} (the recipe has {plans})")
     kept = not (parts.compressor or parts.injection)
     adapter.config = replace(
         adapter.config,

@@ -123,7 +123,7 @@ def prepare(job: Job, observer: Observer) -> Prepared:
             tell=observer.told,
         )
     torch.manual_seed(job.recipe.seed)
-    adapter = first_adapter(job.recipe, job.adapter, base)
+    adapter = first_adapter(job.recipe, job.adapter, base, observer.told)
     model = SharedLLM(base.model, adapter)
     trained = choose_parameters(adapter, job.recipe.trainable)
     if job.recipe.checkpointing:

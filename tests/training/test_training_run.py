@@ -392,9 +392,22 @@ def test_the_lowest_layers_can_be_tuned_in_full(
 def test_a_new_run_can_begin_from_an_adapter(toy_job: Callable[..., Job], tmp_path: Path) -> None:
     first = train(toy_job(), Record())
     job = toy_job("steps=1", "stages.optimiser.learning_rate=1e-9", output=tmp_path / "next")
-    second = train(replace(job, adapter=first), Record())
+    told = Record()
+    second = train(replace(job, adapter=first), told)
+    assert not any("keeps" in sentence for sentence in told.sentences)
     left, right = (load_file(f / "adapter.safetensors") for f in (first, second))
     assert all(torch.allclose(left[name], right[name], atol=1e-6) for name in left)
+
+
+def test_a_form_that_the_recipe_plans_and_the_adapter_has_not_is_told(
+    toy_job: Callable[..., Job], tmp_path: Path
+) -> None:
+    first = train(toy_job("steps=1", "adapter.decoder_rank=3"), Record())
+    told = Record()
+    job = toy_job("steps=1", "adapter.decoder_rank=5", output=tmp_path / "next")
+    train(replace(job, adapter=first), told)
+    kept = f"going on from {first}, which keeps decoder_rank 3 (the recipe has 5)"
+    assert kept in told.sentences
 
 
 def test_an_adapter_whose_compressor_stays_names_whose_trees_it_reads(
