@@ -12,6 +12,7 @@ from rich.text import Text
 
 from sharedcli.cli.render import clean, facts, plain_table
 from sharedcli.cli.wording import plural, size
+from sharedcli.ingest.sanitise import absolute_path
 from sharedcli.store.identity import NO_ENCODER
 
 if TYPE_CHECKING:
@@ -131,11 +132,12 @@ def failure_table(failures: Sequence[FailedFile]) -> Table:
     table = plain_table("WHEN", "FILE", "REASON")
     for column in table.columns[1:]:
         column.no_wrap, column.overflow = False, "fold"
+    here = absolute_path(".")
     for one in failures:
-        name = "standard input" if one.source == "-" else one.source
-        reason = one.reason.removeprefix(f"{name}: ")
+        # told from here as the user would, and in full where it lies elsewhere
+        name = "standard input" if one.source == "-" else one.source.removeprefix(f"{here}/")
         when = one.failed_at[:16].replace("T", " ")
-        table.add_row(Text(when, style="dim"), Text(clean(name, 1000)), Text(clean(reason)))
+        table.add_row(Text(when, style="dim"), Text(clean(name, 1000)), Text(clean(one.reason)))
     return table
 
 

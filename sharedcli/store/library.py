@@ -134,17 +134,20 @@ def drop_unreadable_failures(connection: sqlite3.Connection) -> None:
 def put_failure(connection: sqlite3.Connection, source: str, reason: str) -> None:
     """Note why a file could not be indexed; the last reason stays."""
     drop_failure(connection, source)
-    row = (rows.encode_text(source), rows.encode_text(reason), now())
+    # one name may fail in two folders, and `status` may be asked in a third
+    place = source if source == "-" else absolute_path(source)
+    why = reason.removeprefix(f"{source}: ")
+    row = (rows.encode_text(place), rows.encode_text(why), now())
     connection.execute("INSERT INTO failed(source, reason, failed_at) VALUES (?, ?, ?)", row)
     ledger.shift(connection, (), [("failed", *row)])
 
 
 def drop_failure(connection: sqlite3.Connection, source: str) -> None:
     """Forget that a file failed."""
-    raw = rows.encode_text(source)
+    names = [rows.encode_text(name) for name in (source, absolute_path(source))]
     found = connection.execute(
-        "SELECT 'failed', source, reason, failed_at FROM failed WHERE source = ?", (raw,)
+        "SELECT 'failed', source, reason, failed_at FROM failed WHERE source IN (?, ?)", names
     ).fetchall()
     if found:
         ledger.shift(connection, found, ())
-        connection.execute("DELETE FROM failed WHERE source = ?", (raw,))
+        connection.execute("DELETE FROM failed WHERE source IN (?, ?)", names)

@@ -82,7 +82,7 @@ class PassageHit:
 
 @dataclass(frozen=True)
 class FailedFile:
-    """A file that could not be indexed, why, and when (UTC, ISO 8601)."""
+    """A file that could not be indexed, why, and when (UTC, ISO 8601); ``source`` is absolute."""
 
     source: str
     reason: str

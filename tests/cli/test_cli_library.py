@@ -102,7 +102,7 @@ def test_status_lists_failed_files(library: Path, cli: Cli) -> None:
     assert "is empty" in failed.out
     as_json = cli("status", "--json").json
     assert as_json["documents"] == 2
-    assert as_json["failed"][0]["source"] == "empty.txt"
+    assert as_json["failed"][0]["source"] == str(Path("empty.txt").absolute())
     assert set(cli("status", "--failed", "--json").json) == {"schema_version", "failed"}
     Path("empty.txt").write_text("The lamp is lit.")
     cli("index", "empty.txt")

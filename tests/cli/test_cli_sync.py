@@ -182,13 +182,29 @@ def test_failures_are_listed_tried_again_and_forgotten(cli: Cli, folder: Path) -
     assert cli("index", "papers").code == 3
     failed = cli("status", "--failed", "--json").json["failed"]
     assert [(one["source"], "is empty" in one["reason"]) for one in failed] == [
-        ("papers/a.txt", True),
-        ("papers/b.txt", True),
+        (str(folder.absolute() / "a.txt"), True),
+        (str(folder.absolute() / "b.txt"), True),
     ]
     (folder / "a.txt").write_text(PROSE.format("two"))
     (folder / "b.txt").unlink()
     assert counts(cli("index", "papers", "--json")) == {"new": 1, "unchanged": 1}
     assert cli("status", "--failed", "--json").json["failed"] == []
+
+
+def test_one_name_may_fail_in_two_folders(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        Path("empty.txt").touch()
+        assert cli("index", "empty.txt").code == 1
+    assert " empty.txt " in cli("status", "--failed").out
+    assert len(cli("status", "--failed", "--json").json["failed"]) == 2
+    Path("empty.txt").write_text(PROSE.format("two"))
+    assert cli("index", "empty.txt").code == 0
+    (left,) = cli("status", "--failed", "--json").json["failed"]
+    assert left["source"] == str(tmp_path / "one" / "empty.txt")
 
 
 def test_one_file_is_one_document_by_whatever_path(
