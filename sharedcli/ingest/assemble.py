@@ -5,6 +5,8 @@ Every text goes through the sanitiser here, whichever reader and process it come
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import PurePath
 
 from sharedcli.errors import LimitError, NoTextError
@@ -14,6 +16,7 @@ from sharedcli.ingest.reading import Section
 from sharedcli.ingest.sanitise import printable_path, sanitise, sanitise_line
 
 _LABEL_CHARS = 120
+_SIGNS = re.compile(r"[#=*`_~\[\]-]+")
 
 
 class Assembler:
@@ -71,10 +74,30 @@ class Assembler:
             media_type=media_type,
             sha256=sha256,
             text=text,
-            pages=tuple(self._pages),
+            pages=tuple(self._pages if paged else self._sections(text)),
             paged=paged,
             warnings=tuple(sanitise_line(warning) for warning in warnings),
         )
+
+    def _sections(self, text: str) -> Iterator[Page]:
+        """The pages of a text without pages: a heading alone belongs to the section below it.
+
+        As a section of its own it would be a passage of three words, which ranks high and says
+        nothing.
+        """
+        begin, number = None, 0
+        for page in self._pages:
+            begin = page.start if begin is None else begin
+            if page is self._pages[-1] or not _is_heading(text[page.start : page.end], page.label):
+                number += 1
+                yield Page(number, page.label, begin, page.end)
+                begin = None
+
+
+def _is_heading(text: str, label: str | None) -> bool:
+    """Whether a section is blank or nothing but its heading, with markdown's signs or not."""
+    words = _SIGNS.sub(" ", text).split()
+    return not words or (label is not None and words == _SIGNS.sub(" ", label).split())
 
 
 def _telling(title: str) -> str:

@@ -12,17 +12,24 @@ from sharedcli.ingest.reading import Section
 FACTS = {"media_type": "text/plain", "paged": True, "sha256": "0" * 64}
 
 
-@given(st.lists(st.tuples(st.text(max_size=30), st.none() | st.text(max_size=9)), min_size=1))
-def test_pages_cover_the_text_without_gaps(sections):
+SECTIONS = st.lists(
+    st.tuples(st.text(max_size=30) | st.sampled_from(["# A", "A"]), st.none() | st.just("A")),
+    min_size=1,
+)
+
+
+@given(SECTIONS, st.booleans())
+def test_pages_cover_the_text_without_gaps(sections, paged):
     assembler = Assembler("a.txt", Limits())
     for text, label in sections:
         assembler.add(Section(text, label))
     try:
-        document = assembler.finish(title=None, warnings=[], **FACTS)
+        document = assembler.finish(title=None, warnings=[], **{**FACTS, "paged": paged})
     except NoTextError:
         assert not any(text.strip("\x00").strip() and text.isprintable() for text, _ in sections)
         return
-    assert [page.number for page in document.pages] == list(range(1, len(sections) + 1))
+    count = len(sections) if paged else len(document.pages)
+    assert [page.number for page in document.pages] == list(range(1, count + 1))
     assert [page.start for page in document.pages] == [
         0,
         *(page.end for page in document.pages[:-1]),
@@ -42,6 +49,30 @@ def test_titles_labels_and_warnings_are_clean_lines():
     assert document.pages[0].label.startswith("ab c")
     assert len(document.pages[0].label) == 120
     assert document.warnings == ("w",)
+
+
+@pytest.mark.parametrize(
+    ("sections", "labels"),
+    [
+        ([("# Guide", "Guide"), ("## Use\n\nRun it.", "Use")], ["Use"]),
+        ([("Guide\n=====", "Guide"), ("1 | 2", None)], [None]),
+        ([("# A", "A"), ("## B", "B"), ("c", "C"), ("# D", "D")], ["C", "D"]),
+        ([("# A\n\nA", "A"), ("b", "B")], ["A", "B"]),
+        ([("", None), ("---", None), ("b", "B")], ["B"]),
+        ([("text", None), ("b", "B")], [None, "B"]),
+    ],
+)
+def test_a_heading_alone_belongs_to_the_section_below(sections, labels):
+    def finish(paged):
+        assembler = Assembler("a.md", Limits())
+        for text, label in sections:
+            assembler.add(Section(text, label))
+        return assembler.finish(title=None, warnings=[], **{**FACTS, "paged": paged})
+
+    document = finish(paged=False)
+    assert [page.label for page in document.pages] == labels
+    assert document.text == finish(paged=True).text
+    assert len(finish(paged=True).pages) == len(sections)
 
 
 def test_limits():

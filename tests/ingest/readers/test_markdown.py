@@ -52,7 +52,8 @@ def test_title_from_first_heading(read):
 
 def test_unclosed_fence_and_front_matter(read):
     assert labels(read("a.md", "# A\n```\n# B\n")) == ["A"]
-    assert labels(read("b.md", "---\n# A\ntext")) == [None, "A"]
+    assert labels(read("b.md", "---\n# A\ntext")) == ["A"]
+    assert labels(read("c.md", "---\nb: 1\n# A\ntext")) == [None, "A"]
 
 
 def test_code_on_one_line_is_no_fence(read):
