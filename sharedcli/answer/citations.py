@@ -21,6 +21,7 @@ _SPACE = re.compile(r"\s+")
 _WORD = re.compile(r"\w+")
 _BLANK_LINES = re.compile(r"\n[ \t]*\n\s*")
 _LOCATED_WORDS = 8
+_HEADINGS = 6  # as deep as markdown and HTML go
 _SENTENCE = re.compile(r"[.!?][\"'”’)]? ")
 
 
@@ -113,9 +114,11 @@ def _paragraph(document: Document, section: Page, passage: Passage, shown: str) 
     start = at.start() if at else passage.start
     before = document.text[section.start : start]
     number = len(_BLANK_LINES.findall(before.lstrip())) + 1
-    first = _BLANK_LINES.split(document.text[section.start : section.end].strip(), 1)[0]
-    is_heading = section.label is not None and first.strip("#= -\n") == section.label
-    return max(1, number - is_heading)
+    # headings that had nothing below them stand above the section's own
+    blocks = _BLANK_LINES.split(document.text[section.start : section.end].strip(), _HEADINGS)
+    titles = [block.strip("#= -\n") for block in blocks[:_HEADINGS]]
+    headings = titles.index(section.label) + 1 if section.label in titles else 0
+    return max(1, number - headings)
 
 
 def quote(text: str, terms: Sequence[str] = ()) -> str:

@@ -82,6 +82,13 @@ def test_without_pages_the_paragraph_is_told() -> None:
     assert [one.paragraph for one in cite(hits, {"d": headless}, 10, 0)] == [4, 2, 1]
 
 
+def test_headings_above_the_sections_own_are_no_paragraphs() -> None:
+    text = "# Guide\n\n## Use\n\nOil rose.\n\nFog fell.\n\n"
+    document = Document("g.md", "G", "x", "0" * 64, text, (Page(1, "Use", 0, len(text)),), False)
+    hits = [_hit("d", 1, text.index(word), len(text), 0.5) for word in ("Fog", "Oil", "Use", "Gu")]
+    assert [one.paragraph for one in cite(hits, {"d": document}, 10, 0)] == [2, 1]
+
+
 def test_the_paragraph_is_the_quotes_not_the_passages() -> None:
     text = "Nothing of note. " * 30 + "\n\n" + "The oil rose by four litres. " * 9
     document = Document("d.txt", "D", "x", "0" * 64, text, (Page(1, None, 0, len(text)),), False)
