@@ -9,6 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# Tests assert no times; on a busy machine any example may be slow.
+settings.register_profile("default", deadline=None)
+settings.load_profile("default")
 
 # Before anything imports huggingface_hub: a test that reaches for the hub is a broken test.
 os.environ["HF_HUB_OFFLINE"] = "1"

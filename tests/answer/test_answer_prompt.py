@@ -189,7 +189,7 @@ def test_the_most_relevant_passage_is_left_out_last(tokenizer: Any) -> None:
     assert set(kept) == {0, 1, 2, 3}
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     limit=st.integers(-5, 900),
     question=st.text(max_size=60),

@@ -58,14 +58,14 @@ def _bytes_of(text: str) -> st.SearchStrategy[list[int]]:
     return st.just([FALLBACK.backend_tokenizer.token_to_id(f"<0x{b:02X}>") for b in text.encode()])
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(tokens=st.lists(st.integers(0, 299), max_size=24))
 def test_random_tokens_of_a_byte_level_vocabulary(tokenizer: Any, tokens: list[int]) -> None:
     assert "".join(decode_stream(tokenizer, tokens)) == _once(tokenizer, tokens)
     assert _once(tokenizer, tokens) == sanitise(tokenizer.decode(tokens, skip_special_tokens=True))
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     parts=st.lists(
         st.lists(st.integers(0, _SIZE - 1), max_size=4)
@@ -79,7 +79,6 @@ def test_random_tokens_of_a_vocabulary_with_byte_fallback(parts: list[list[int]]
     assert "".join(decode_stream(FALLBACK, tokens)) == _once(FALLBACK, tokens)
 
 
-@settings(deadline=None)
 @given(text=st.text(max_size=40) | st.just(SPLIT))
 def test_text_comes_back_sanitised(tokenizer: Any, text: str) -> None:
     text = text.encode("utf-8", "replace").decode()

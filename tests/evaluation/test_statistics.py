@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sharedcli.evaluation.statistics import RESAMPLES, bootstrap, paired
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(-5, 5), min_size=2, max_size=30))
 def test_mean_lies_within_its_bounds_and_those_within_the_values(values: list[float]) -> None:
     found = bootstrap(values)

@@ -38,7 +38,6 @@ def _check_spans(text: str, spans: np.ndarray) -> None:
     assert reached == len(text)
 
 
-@settings(deadline=None)
 @given(text=TEXT)
 def test_nothing_is_lost_and_spans_cover_the_text(tokenizer: Any, text: str) -> None:
     ids, spans = tokenize_text(tokenizer, text)
@@ -48,7 +47,6 @@ def test_nothing_is_lost_and_spans_cover_the_text(tokenizer: Any, text: str) -> 
     _check_spans(text, spans)
 
 
-@settings(deadline=None)
 @given(text=TEXT, size=st.integers(1, 9))
 def test_pieces_change_neither_text_nor_spans(tokenizer: Any, text: str, size: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -111,7 +109,7 @@ def test_special_tokens_in_documents_stay_text(tokenizer: Any) -> None:
     assert set(tokenizer(HOSTILE)["input_ids"]) & set(tokenizer.all_special_ids)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     parts=st.lists(
         st.sampled_from(["<think>", "</think>", "<", "<<", "[TOOL]", "word", " ", "\n", "  "])

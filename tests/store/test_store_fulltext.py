@@ -78,7 +78,7 @@ def test_a_wrong_expression_is_a_usage_error(store: Store, match: str) -> None:
 
 
 @given(st.text(max_size=40) | st.text('"*^():-+ANDORNEAR{}\0\ud800 a', max_size=20))
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_quoted_text_is_never_syntax(store: Store, text: str) -> None:
     store.search_text(quote_term(text))
 

@@ -41,7 +41,7 @@ def scale_of_each(encoded: Encoded, like: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("slot_format", LARGEST)
 @given(values=slots())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_errors_are_at_most_half_a_scale(slot_format: str, values: torch.Tensor) -> None:
     encoded = encode(values, slot_format)
     decoded = decode(encoded)
@@ -57,7 +57,7 @@ def test_errors_are_at_most_half_a_scale(slot_format: str, values: torch.Tensor)
 
 @pytest.mark.parametrize("slot_format", LARGEST)
 @given(values=slots())
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_what_was_decoded_encodes_to_the_same_bytes(slot_format: str, values: torch.Tensor) -> None:
     # Below float16's normal range scales have too few bits for this.
     values = torch.where(values.abs() < 0.1, values.sign(), values)

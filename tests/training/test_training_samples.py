@@ -277,7 +277,7 @@ def test_long_documents_are_read_around_an_answer(
         sampler.draw(Random(0), 5, 1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 10_000),
     length=st.integers(1, 700),
