@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -64,11 +65,19 @@ def test_a_method_without_memory_is_left_out(fails_at: int) -> None:
     assert [one.method for one in found] == ["b", "b"]
 
 
-def test_a_clock_gives_what_lies_between_marks() -> None:
+def test_a_clock_gives_what_lies_between_marks(monkeypatch: pytest.MonkeyPatch) -> None:
+    wall, cpu = iter([5.0, 7.0, 7.5]), iter([1.0, 4.0, 4.25])
+    ticking = SimpleNamespace(perf_counter=lambda: next(wall))
+    monkeypatch.setattr("sharedcli.benchmarks.clock.time", ticking)
+    monkeypatch.setattr("sharedcli.benchmarks.clock.cpu_seconds", lambda: next(cpu))
     clock = Clock(torch.device("cpu"))
-    before = cpu_seconds()
     for _ in range(3):
         clock.mark()
-    assert len(clock.seconds()) == 2
-    assert min(clock.seconds()) >= 0
-    assert 0 <= clock.cpu <= cpu_seconds() - before
+    assert clock.seconds() == [2.0, 0.5]
+    assert clock.cpu == 3.25
+
+
+def test_cpu_seconds_grow_with_work() -> None:
+    before = cpu_seconds()
+    assert sum(range(1_000_000))
+    assert cpu_seconds() > before

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from sharedcli.errors import NoTextError
+
 
 def test_visible_text_by_headings(read):
     document = read(
@@ -130,5 +132,5 @@ def test_html_without_suffix_is_recognised(read):
 
 
 def test_page_without_text(read):
-    with pytest.raises(Exception, match="holds no text"):
+    with pytest.raises(NoTextError, match="holds no text"):
         read("none.html", "<script>only()</script>")
