@@ -82,9 +82,10 @@ class Asker:
         mark = time.monotonic()
         wanted = search_text(question, history)
         ids = [record.id for record in records]
-        ranked = find_passages(self._store, wanted, ids, self._encoder)
+        found = find_passages(self._store, wanted, ids, self._encoder)
+        ranked = found.ranked
         may_refuse = self._settings.abstain == "auto" and stands_alone(question, history)
-        support = measure_support(self._store, wanted, ids, ranked) if may_refuse else None
+        support = measure_support(self._store, wanted, ids, found) if may_refuse else None
         refusal = self._refusal(support, ranked)
         timings.search = time.monotonic() - mark
         if refusal:

@@ -284,5 +284,5 @@ class Engine:
 
         records = self.documents(documents)
         ids = [record.id for record in records]
-        ranked = find_passages(self.store(), sanitise(question), ids, self.encoder())
-        return open_frontiers(self.store(), ranked, records, self.settings.budget)[0]
+        found = find_passages(self.store(), sanitise(question), ids, self.encoder())
+        return open_frontiers(self.store(), found.ranked, records, self.settings.budget)[0]

@@ -6,7 +6,7 @@ Ranking is the product's (``retrieve/find.py``), which reads this as it reads a 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -66,13 +66,11 @@ class MemoryIndex:
         """Return a document with its text."""
         return self._documents[doc_id]
 
-    def passages(self, doc_id: str) -> Sequence[Passage]:
-        """Return a document's passages in reading order."""
-        return self._passages[doc_id]
-
-    def passage_vectors(self, doc_ids: Iterable[str]) -> Mapping[str, Vectors]:
-        """Return window vectors per document, [P, W * E]; [P, 0] without an encoder."""
-        return {
-            name: self._vectors.get(name, np.zeros((len(self._passages[name]), 0), np.float16))
-            for name in doc_ids
-        }
+    def read_passages(
+        self, doc_ids: Iterable[str]
+    ) -> Iterator[tuple[str, Sequence[Passage], Vectors]]:
+        """Yield (id, passages, window vectors [P, W * E]); [P, 0] without an encoder."""
+        for name in doc_ids:
+            passages = self._passages[name]
+            bare = np.zeros((len(passages), 0), np.float16)
+            yield name, passages, self._vectors.get(name, bare)

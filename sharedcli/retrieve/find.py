@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sharedcli.retrieve.late import LatePassages, PassageEncoder, late_cosines
+from sharedcli.retrieve.late import PassageEncoder, Texts, late_cosines
 from sharedcli.retrieve.lexical import capitalised_terms, match_expression, query_terms
 from sharedcli.retrieve.naming import CLEAR, MAX_WORDS, naming_strengths
-from sharedcli.retrieve.rank import CANDIDATES, RankedPassage, fuse, window_cosines
+from sharedcli.retrieve.rank import CANDIDATES, RankedPassage, Scores, fuse, window_cosines
 from sharedcli.store.fulltext import quote_term
 from sharedcli.store.records import Passage, PassageHit
 
 
-class PassageIndex(LatePassages, Protocol):
+class PassageIndex(Texts, Protocol):
     """What is read of a store."""
 
     def search_text(
@@ -29,8 +30,13 @@ class PassageIndex(LatePassages, Protocol):
         """Return how many passages match in each document that has any."""
         ...
 
-    def passage_vectors(self, doc_ids: Iterable[str]) -> Mapping[str, NDArray[np.float16]]:
-        """Return window vectors per document, [P, W * E]; [P, 0] if indexed without an encoder."""
+    def read_passages(
+        self, doc_ids: Iterable[str]
+    ) -> Iterator[tuple[str, Sequence[Passage], NDArray[np.float16]]]:
+        """Yield (id, passages, window vectors) of documents, one at a time.
+
+        Vectors are [P, W * E]; [P, 0] of a document that was indexed without an encoder.
+        """
         ...
 
 
@@ -42,14 +48,24 @@ class QueryEncoder(PassageEncoder, Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Found:
+    """Passages that may answer a question, best first, of how many that were searched."""
+
+    ranked: list[RankedPassage]
+    searched: int
+
+
 def find_passages(
     index: PassageIndex,
     question: str,
     doc_ids: Sequence[str],
     encoder: QueryEncoder | None,
     limit: int = CANDIDATES,
-) -> list[RankedPassage]:
-    """Return the passages of the documents that may answer ``question``, best first.
+) -> Found:
+    """Return the passages of the documents that may answer ``question``.
+
+    What the store holds of a document is read once, and of its vectors only cosines are kept.
 
     Args:
         index: the store.
@@ -60,20 +76,20 @@ def find_passages(
     """
     match = match_expression(question)
     hits = index.search_text(match, doc_ids, CANDIDATES) if match else []
-    cosines = {}
-    if encoder is not None and question.strip():
-        query = encoder.encode([question])[0]
-        vectors = index.passage_vectors(doc_ids)
-        for doc_id, stored in vectors.items():
-            if stored.size and stored.shape[1] % len(query) == 0:  # or another encoder's
-                cosines[doc_id] = window_cosines(query, stored)
-        bare = [doc_id for doc_id in vectors if doc_id not in cosines]
+    query = encoder.encode([question])[0] if encoder is not None and question.strip() else None
+    passages: dict[str, Sequence[Passage]] = {}
+    cosines: dict[str, Scores] = {}
+    for doc_id, found, stored in index.read_passages(doc_ids):
+        passages[doc_id] = found
+        # another encoder's vectors have another length
+        if query is not None and stored.size and stored.shape[1] % len(query) == 0:
+            cosines[doc_id] = window_cosines(query, stored)
+    if encoder is not None and query is not None:
+        bare = {doc_id: found for doc_id, found in passages.items() if doc_id not in cosines}
         cosines |= late_cosines(index, query, hits, bare, encoder)
-    several = len(doc_ids) > 1
-    wanted = doc_ids if several else dict.fromkeys([hit.doc_id for hit in hits] + list(cosines))
-    passages = {doc_id: index.passages(doc_id) for doc_id in wanted}
-    naming = _naming(index, question, passages) if several else {}
-    return fuse(hits, cosines, passages, limit, naming)
+    naming = _naming(index, question, passages) if len(doc_ids) > 1 else {}
+    ranked = fuse(hits, cosines, passages, limit, naming)
+    return Found(ranked, sum(map(len, passages.values())))
 
 
 def _naming(

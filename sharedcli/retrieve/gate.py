@@ -24,10 +24,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sharedcli.retrieve.find import PassageIndex
+from sharedcli.retrieve.find import Found, PassageIndex
 from sharedcli.retrieve.lexical import query_terms
 from sharedcli.retrieve.naming import MAX_WORDS
-from sharedcli.retrieve.rank import RankedPassage
 from sharedcli.store.fulltext import quote_term
 
 COSINE, ABSENT, PASSAGES, BIAS = 7.42, -1.48, -0.63, -0.30
@@ -71,7 +70,7 @@ class Support:
 
 
 def measure_support(
-    index: PassageIndex, question: str, doc_ids: Sequence[str], ranked: Sequence[RankedPassage]
+    index: PassageIndex, question: str, doc_ids: Sequence[str], found: Found
 ) -> Support:
     """Look what the documents hold for a question.
 
@@ -79,10 +78,9 @@ def measure_support(
         index: the store.
         question: what was searched for.
         doc_ids: the documents that were searched.
-        ranked: what was found in them.
+        found: what was found in them.
     """
-    cosines = [hit.cosine for hit in ranked if hit.cosine is not None]
-    passages = sum(len(index.passages(doc_id)) for doc_id in doc_ids)
+    cosines = [hit.cosine for hit in found.ranked if hit.cosine is not None]
     terms = query_terms(question)[:MAX_WORDS]
     chosen = set(doc_ids)
     missing = sum(
@@ -90,7 +88,7 @@ def measure_support(
     )
     absent = missing / max(1, len(terms))
     whole = not WHOLE.isdisjoint(terms)
-    return Support(max(cosines, default=None), absent, passages, len(cosines), whole)
+    return Support(max(cosines, default=None), absent, found.searched, len(cosines), whole)
 
 
 def answerable(support: Support) -> float:

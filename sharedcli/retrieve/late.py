@@ -7,7 +7,7 @@ finds what embedding all finds (``docs/concepts/retrieval.md`` has the compariso
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
 from typing import Protocol
 
@@ -28,12 +28,8 @@ Place = tuple[str, int]
 """Document and ordinal of a passage."""
 
 
-class LatePassages(Protocol):
+class Texts(Protocol):
     """What is read of a store."""
-
-    def passages(self, doc_id: str) -> Sequence[Passage]:
-        """Return a document's passages in reading order."""
-        ...
 
     def load_document(self, doc_id: str) -> Document:
         """Return a document with its text."""
@@ -49,10 +45,10 @@ class PassageEncoder(Protocol):
 
 
 def late_cosines(
-    index: LatePassages,
+    index: Texts,
     query: NDArray[np.floating],
     hits: Sequence[PassageHit],
-    doc_ids: Sequence[str],
+    passages: Mapping[str, Sequence[Passage]],
     encoder: PassageEncoder,
 ) -> dict[str, Scores]:
     """Return cosines of windows with the query, [P, W] per document of which any is embedded.
@@ -63,49 +59,50 @@ def late_cosines(
         index: the store.
         query: unit vector, shape [E].
         hits: of the full-text search, best first.
-        doc_ids: documents without vectors.
+        passages: of the documents without vectors.
         encoder: embeds passages.
     """
-    chosen = late_places(index, hits, doc_ids)
+    chosen = late_places(hits, passages)
     if not chosen:
         return {}
-    vectors = encoder.encode_passages(_texts(index, chosen))
+    vectors = encoder.encode_passages(_texts(index, passages, chosen))
     found: dict[str, Scores] = {}
     for (doc_id, ordinal), row in zip(chosen, window_cosines(query, vectors), strict=True):
         if doc_id not in found:
-            shape = (len(index.passages(doc_id)), len(row))
+            shape = (len(passages[doc_id]), len(row))
             found[doc_id] = np.full(shape, ABSENT, np.float32)
         found[doc_id][ordinal] = row
     return found
 
 
 def late_places(
-    index: LatePassages, hits: Sequence[PassageHit], doc_ids: Sequence[str], count: int = LATE
+    hits: Sequence[PassageHit], passages: Mapping[str, Sequence[Passage]], count: int = LATE
 ) -> list[Place]:
     """Which passages to embed: the best full-text hits, ``count`` at most.
 
     Where these are fewer, passages from all over the documents join them, ``SPREAD`` in all: a
     question may share no word with its answer.
     """
-    bare = set(doc_ids)
-    found = ((one.doc_id, one.ordinal) for one in hits if one.doc_id in bare)
+    found = ((one.doc_id, one.ordinal) for one in hits if one.doc_id in passages)
     chosen = list(islice(found, count))
     if len(chosen) < count:
         known = set(chosen)
-        every = [(doc_id, at) for doc_id in doc_ids for at in range(len(index.passages(doc_id)))]
+        every = [(doc_id, at) for doc_id, rows in passages.items() for at in range(len(rows))]
         others = [place for place in every if place not in known]
         wanted = min(max(count, SPREAD) - len(chosen), len(others))
         chosen += [others[(2 * at + 1) * len(others) // (2 * wanted)] for at in range(wanted)]
     return chosen
 
 
-def _texts(index: LatePassages, places: Collection[Place]) -> list[str]:
+def _texts(
+    index: Texts, passages: Mapping[str, Sequence[Passage]], places: Collection[Place]
+) -> list[str]:
     """The passages' texts, in the order of ``places``; one document is held at a time."""
     texts = {}
     for doc_id in dict.fromkeys(doc_id for doc_id, _ in places):
-        passages, text = index.passages(doc_id), index.load_document(doc_id).text
+        text = index.load_document(doc_id).text
         for place in places:
             if place[0] == doc_id:
-                passage = passages[place[1]]
+                passage = passages[doc_id][place[1]]
                 texts[place] = text[passage.start : passage.end]
     return [texts[place] for place in places]

@@ -6,7 +6,7 @@ needs it, is imported by the methods that give tensors, so that listing a librar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from sharedcli.ingest.document import Document
@@ -91,22 +91,18 @@ class Contents:
 
         return summaries(self._catalogue, doc_id)
 
-    def passages(self, doc_id: str) -> list[Passage]:
-        """Return a document's passages."""
+    def read_passages(
+        self, doc_ids: Iterable[str]
+    ) -> Iterator[tuple[str, Sequence[Passage], NDArray[np.float16]]]:
+        """Yield (id, passages, vectors) of documents; vectors are [P, V], or [P, 0] without any.
+
+        One document is read at a time, in one view of the store.
+        """
         from sharedcli.store.library import passages
 
         with self._catalogue.reading() as connection:
-            return passages(connection, rows.entry(connection, doc_id))
-
-    def passage_vectors(self, doc_ids: Iterable[str]) -> dict[str, NDArray[np.float16]]:
-        """Return the passage vectors of documents, by id: [P, V], or [P, 0] without vectors."""
-        from sharedcli.store.library import passage_vectors
-
-        with self._catalogue.reading() as connection:
-            return {
-                doc_id: passage_vectors(connection, rows.entry(connection, doc_id))
-                for doc_id in doc_ids
-            }
+            for doc_id in doc_ids:
+                yield doc_id, *passages(connection, rows.entry(connection, doc_id))
 
     def search_text(
         self, match: str, doc_ids: Sequence[str] | None = None, limit: int = 20

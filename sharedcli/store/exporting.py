@@ -67,8 +67,7 @@ def _fill(archive: zipfile.ZipFile, catalogue: Catalogue, doc_id: str) -> None:
         assert record is not None
         identity = rows.identity(connection, record)
         text, pages = rows.text(connection, entry)
-        passages = library.passages(connection, entry)
-        vectors = library.passage_vectors(connection, entry)
+        passages, vectors = library.passages(connection, entry)
         chunks = list(rows.chunks(connection, entry))
         sizes = dict(rows.segments(connection, entry))
     members = _Members(archive)

@@ -29,7 +29,8 @@ def index_matches_text(connection: sqlite3.Connection) -> bool:
             fresh.execute(statement)
         for entry in list(rows.entries(connection)):
             text, _ = rows.text(connection, entry)
-            fulltext.index_passages(fresh, entry.key, text, library.passages(connection, entry))
+            passages, _ = library.passages(connection, entry)
+            fulltext.index_passages(fresh, entry.key, text, passages)
         try:
             return _same_index(connection, fresh)
         except (sqlite3.DatabaseError, UnicodeDecodeError, MemoryError):

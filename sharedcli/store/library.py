@@ -18,8 +18,8 @@ from sharedcli.errors import CorruptionError
 from sharedcli.ingest.sanitise import absolute_path
 from sharedcli.store import fulltext, ledger, rows
 from sharedcli.store.digests import is_sha256
-from sharedcli.store.records import FailedFile, Passage
-from sharedcli.store.spans import INT32
+from sharedcli.store.packed_passages import PackedPassages
+from sharedcli.store.records import FailedFile
 
 FLOAT16 = np.dtype("<f2")
 
@@ -50,7 +50,8 @@ def forget(connection: sqlite3.Connection, gone: Iterable[rows.Entry]) -> list[s
     for entry in gone:
         try:
             text, _ = rows.text(connection, entry)
-            fulltext.forget_passages(connection, entry.key, text, passages(connection, entry))
+            found, _ = passages(connection, entry)
+            fulltext.forget_passages(connection, entry.key, text, found)
         except CorruptionError:
             rebuild = True  # without its exact text it can only be left out of a new index
         blobs += [blob for blob, _ in rows.segments(connection, entry)]
@@ -60,18 +61,13 @@ def forget(connection: sqlite3.Connection, gone: Iterable[rows.Entry]) -> list[s
     return blobs
 
 
-def passages(connection: sqlite3.Connection, owner: rows.Entry) -> list[Passage]:
-    """Return a document's passages."""
-    packed = np.frombuffer(rows.passages(connection, owner)[0], dtype=INT32)
-    spans = packed.reshape(-1, rows.SPAN_VALUES).tolist()
-    return [Passage(ordinal, *span) for ordinal, span in enumerate(spans)]
-
-
-def passage_vectors(connection: sqlite3.Connection, owner: rows.Entry) -> NDArray[np.float16]:
-    """Return a document's passage vectors, float16 [P, V]; V is 0 where there are none."""
-    spans, size, packed = rows.passages(connection, owner)
-    count = len(spans) // (rows.SPAN_VALUES * INT32.itemsize)
-    return np.frombuffer(packed, dtype=FLOAT16).reshape(count, size)
+def passages(
+    connection: sqlite3.Connection, owner: rows.Entry
+) -> tuple[PackedPassages, NDArray[np.float16]]:
+    """Return a document's passages and their vectors [P, V]; V is 0 where there are none."""
+    spans, size, vectors = rows.passages(connection, owner)
+    found = PackedPassages(spans)
+    return found, np.frombuffer(vectors, dtype=FLOAT16).reshape(len(found), size)
 
 
 def rebuild_search(connection: sqlite3.Connection) -> None:
@@ -80,7 +76,7 @@ def rebuild_search(connection: sqlite3.Connection) -> None:
     for entry in list(rows.entries(connection)):
         try:
             text, _ = rows.text(connection, entry)
-            found = passages(connection, entry)
+            found, _ = passages(connection, entry)
         except CorruptionError:
             continue  # ``check`` names it; its passages come back when it is indexed again
         fulltext.index_passages(connection, entry.key, text, found)

@@ -28,8 +28,6 @@ _COLUMNS = (
     "key, id, source, identity, document_sha256, file_size, mtime_ns, details, pages, tokens, "
     "chunks, stored_bytes, added_at, contents_sha256, record_sha256"
 )
-SPAN_VALUES = 3
-"""int32 values per passage: page, start, end."""
 
 
 @dataclass(frozen=True)

@@ -60,10 +60,11 @@ def test_no_passage_is_embedded_until_a_question_comes(
         (record,) = engine.documents()
         store = engine.store()
         assert encoder.passages == 0
-        assert store.passage_vectors([record.id])[record.id].size == 0
+        ((_, passages, vectors),) = store.read_passages([record.id])
+        assert vectors.size == 0
         assert store.identity(record.id).passage_encoder == NO_ENCODER
         answer = engine.ask(QUESTION)
-        assert 0 < encoder.passages == len(store.passages(record.id)) < 32
+        assert 0 < encoder.passages == len(passages) < 32
         assert answer.sources
 
 
@@ -93,5 +94,5 @@ def test_either_is_asked_with_the_other_setting_and_made_anew_by_index(
             assert done.counts is not None
             assert done.counts.changed == 1
             (record,) = engine.documents()
-            vectors = engine.store().passage_vectors([record.id])[record.id]
+            ((_, _, vectors),) = engine.store().read_passages([record.id])
             assert bool(vectors.size) == (other == "index")

@@ -21,7 +21,8 @@ def test_nothing_is_compressed_or_embedded_and_no_quota_stops_it(
         run_index(engine, tmp_path / "day.txt")
         (record,) = engine.documents()
         assert engine.store().stats().blob_bytes < 100 * record.chunks
-        assert engine.store().passage_vectors([record.id])[record.id].size == 0
+        ((_, _, vectors),) = engine.store().read_passages([record.id])
+        assert vectors.size == 0
         answer = engine.ask("What did the lamp burn?")
         "".join(answer)
         assert answer.usage.slots > 0

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +44,7 @@ class Index:
             self.cut[doc_id] = cut_passages(document)
             index_passages(self.connection, key, text, self.cut[doc_id])
         self.vectors = vectors or {}
+        self.reads = 0
 
     def search_text(
         self, match: str, doc_ids: Sequence[str] | None = None, limit: int = 20
@@ -59,16 +60,17 @@ class Index:
     def count_text(self, match: str) -> dict[str, int]:
         return dict(Counter(hit.doc_id for hit in self.search_text(match, limit=1000)))
 
-    def passages(self, doc_id: str) -> Sequence[Passage]:
-        return self.cut[doc_id]
-
     def load_document(self, doc_id: str) -> Document:
         text = "".join(TEXTS[doc_id])
         return Document("x", "x", "text/plain", "0" * 64, text, ())
 
-    def passage_vectors(self, doc_ids: Iterable[str]) -> dict[str, np.ndarray]:
+    def read_passages(
+        self, doc_ids: Iterable[str]
+    ) -> Iterator[tuple[str, Sequence[Passage], np.ndarray]]:
+        self.reads += 1
         empty = np.zeros((2, 0), dtype=np.float16)
-        return {doc_id: self.vectors.get(doc_id, empty) for doc_id in doc_ids}
+        for doc_id in doc_ids:
+            yield doc_id, self.cut[doc_id], self.vectors.get(doc_id, empty)
 
 
 class Encoder:
@@ -84,14 +86,14 @@ class Encoder:
 
 
 def test_full_text_alone_finds_the_page() -> None:
-    ranked = find_passages(Index(), "What is the effective tax rate?", list(TEXTS), None)
+    ranked = find_passages(Index(), "What is the effective tax rate?", list(TEXTS), None).ranked
     assert [(hit.doc_id, hit.passage.page) for hit in ranked] == [("taxes", 1)]
     assert ranked[0].cosine is None
 
 
 def test_vectors_find_what_shares_no_word() -> None:
     vectors = {"ships": np.array([[0, 1, 0, 0], [0.1, 0.9, 0.9, 0.1]], dtype=np.float16)}
-    ranked = find_passages(Index(vectors), "maritime guidance", ["ships"], Encoder())
+    ranked = find_passages(Index(vectors), "maritime guidance", ["ships"], Encoder()).ranked
     assert [hit.passage.page for hit in ranked] == [2, 1]
     assert ranked[0].cosine == pytest.approx(0.9, abs=1e-3)
 
@@ -99,9 +101,9 @@ def test_vectors_find_what_shares_no_word() -> None:
 def test_over_several_documents_the_one_that_is_named_comes_first() -> None:
     same = np.array([[0.6, 0.8, 0, 0], [0.6, 0.8, 0, 0]], dtype=np.float16)
     index = Index({"ships": same, "taxes": same})
-    ranked = find_passages(index, "Which dividends are named?", list(TEXTS), Encoder())
+    ranked = find_passages(index, "Which dividends are named?", list(TEXTS), Encoder()).ranked
     assert [hit.doc_id for hit in ranked] == ["taxes", "taxes", "ships", "ships"]
-    alone = find_passages(index, "Which dividends are named?", ["taxes"], Encoder())
+    alone = find_passages(index, "Which dividends are named?", ["taxes"], Encoder()).ranked
     assert alone[0].score == pytest.approx(ranked[0].score - NAMING_WEIGHT)
 
 
@@ -110,7 +112,7 @@ def test_a_word_with_a_capital_names_a_document_and_others_do_not_then() -> None
     index = Index({"ships": same, "taxes": same})
 
     def best(question: str) -> dict[str, float]:
-        ranked = find_passages(index, question, list(TEXTS), Encoder())
+        ranked = find_passages(index, question, list(TEXTS), Encoder()).ranked
         return {hit.doc_id: hit.score for hit in reversed(ranked)}
 
     name, none = best("Do Pilots pay dividends?"), best("do pilots pay dividends?")
@@ -119,16 +121,16 @@ def test_a_word_with_a_capital_names_a_document_and_others_do_not_then() -> None
 
 
 def test_only_the_chosen_documents_are_searched() -> None:
-    assert find_passages(Index(), "effective tax rate", ["ships"], None) == []
+    assert find_passages(Index(), "effective tax rate", ["ships"], None).ranked == []
 
 
 @pytest.mark.parametrize("question", ["", "   ", "?!", '"'])
 def test_a_question_without_words_finds_nothing(question: str) -> None:
-    assert find_passages(Index(), question, list(TEXTS), None) == []
+    assert find_passages(Index(), question, list(TEXTS), None).ranked == []
 
 
 def test_vectors_that_are_missing_are_made_when_a_question_comes() -> None:
-    ranked = find_passages(Index(), "maritime guidance", ["ships"], Encoder())
+    ranked = find_passages(Index(), "maritime guidance", ["ships"], Encoder()).ranked
     assert [hit.passage.page for hit in ranked] == [2, 1]
     assert ranked[0].cosine == pytest.approx(len(TEXTS["ships"][1]) / 50, abs=1e-2)
     assert len(ranked[0].windows) == 2
@@ -137,13 +139,13 @@ def test_vectors_that_are_missing_are_made_when_a_question_comes() -> None:
 def test_vectors_of_another_width_count_as_missing() -> None:
     """An imported tree may hold any."""
     odd = np.ones((2, 5), dtype=np.float16)
-    ranked = find_passages(Index({"ships": odd}), "maritime guidance", ["ships"], Encoder())
-    assert ranked == find_passages(Index(), "maritime guidance", ["ships"], Encoder())
+    ranked = find_passages(Index({"ships": odd}), "maritime guidance", ["ships"], Encoder()).ranked
+    assert ranked == find_passages(Index(), "maritime guidance", ["ships"], Encoder()).ranked
 
 
 def test_documents_with_and_without_vectors_are_compared() -> None:
     index = Index({"ships": np.array([[0, 1, 0, 0], [0.1, 0.9, 0.2, 0.9]], dtype=np.float16)})
-    ranked = find_passages(index, "lighthouse", list(TEXTS), Encoder())
+    ranked = find_passages(index, "lighthouse", list(TEXTS), Encoder()).ranked
     assert {hit.doc_id for hit in ranked} == set(TEXTS)
     assert all(hit.cosine is not None for hit in ranked)
 
@@ -165,9 +167,9 @@ def test_a_real_store_is_searched(tmp_path: Path) -> None:
             writer.put_passages(cut_passages(document), vectors)
             writer.put_chunk(0, tokens, slots)
             record = writer.commit()
-        by_both = find_passages(store, "Were dividends paid?", [record.id], Encoder())
-        by_text = find_passages(store, "Were dividends paid?", [record.id], None)
-        nothing = find_passages(store, "Were dividends paid?", [], Encoder())
+        by_both = find_passages(store, "Were dividends paid?", [record.id], Encoder()).ranked
+        by_text = find_passages(store, "Were dividends paid?", [record.id], None).ranked
+        nothing = find_passages(store, "Were dividends paid?", [], Encoder()).ranked
     assert [hit.passage.page for hit in by_both] == [2, 1]
     assert by_both[0].cosine == pytest.approx(0.8, abs=1e-3)
     assert (by_both[0].lexical_rank, by_both[0].dense_rank) == (1, 1)
@@ -188,3 +190,11 @@ def test_as_many_hits_of_full_text_are_read_as_are_fused(monkeypatch: pytest.Mon
     monkeypatch.setattr(Index, "search_text", noted)
     find_passages(Index(), "effective tax rate", ["taxes"], None)
     assert limits == [CANDIDATES]
+
+
+def test_the_store_is_read_once_and_what_was_searched_is_counted() -> None:
+    index = Index()
+    found = find_passages(index, "Which dividends are named?", list(TEXTS), Encoder())
+    assert found.searched == 4
+    assert index.reads == 1
+    assert find_passages(index, "?", ["ships"], None).searched == 2

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sharedcli.retrieve.find import Found
 from sharedcli.retrieve.gate import LARGEST, SMALL, THRESHOLD, Support, answerable, measure_support
 from sharedcli.retrieve.rank import RankedPassage
 from sharedcli.store.records import Passage, PassageHit
@@ -16,9 +17,8 @@ from sharedcli.store.records import Passage, PassageHit
 class _Index:
     """Words by document."""
 
-    def __init__(self, words: dict[str, str], passages: int = 10) -> None:
+    def __init__(self, words: dict[str, str]) -> None:
         self._words = {doc: set(text.split()) for doc, text in words.items()}
-        self._count = passages
 
     def search_text(
         self, match: str, doc_ids: Sequence[str] | None = None, limit: int = 20
@@ -29,11 +29,8 @@ class _Index:
         word = match.strip('"')
         return {doc: 1 for doc, words in self._words.items() if word in words}
 
-    def passages(self, doc_id: str) -> Sequence[Passage]:
-        return [Passage(n, 1, n, n + 1) for n in range(self._count)]
-
-    def passage_vectors(self, doc_ids: object) -> Mapping[str, object]:
-        raise AssertionError("the gate reads no vectors itself")
+    def read_passages(self, doc_ids: object) -> Iterator[tuple[str, Sequence[Passage], object]]:
+        raise AssertionError("the gate reads no passages itself")
 
 
 def _hit(cosine: float | None) -> RankedPassage:
@@ -43,10 +40,10 @@ def _hit(cosine: float | None) -> RankedPassage:
 def test_what_is_measured() -> None:
     index = _Index({"a": "keeper oil", "b": "whale"})
     question = "How much oil did the keeper and the whale burn?"
-    found = measure_support(index, question, ["a"], [_hit(0.2), _hit(0.6), _hit(None)])  # type: ignore[arg-type]
+    found = measure_support(index, question, ["a"], Found([_hit(0.2), _hit(0.6), _hit(None)], 10))  # type: ignore[arg-type]
     assert (found.cosine, found.passages, found.compared) == (0.6, 10, 2)
     assert found.absent == pytest.approx(2 / 4)  # "whale" and "burn"
-    both = measure_support(index, question, ["a", "b"], [_hit(0.6)])  # type: ignore[arg-type]
+    both = measure_support(index, question, ["a", "b"], Found([_hit(0.6)], 20))  # type: ignore[arg-type]
     assert both.absent < found.absent
     assert both.passages == 20
 
@@ -60,7 +57,7 @@ def test_it_stays_open_where_it_knows_too_little() -> None:
     assert answerable(Support(None, 1.0, 100, 0)) == 1
     assert answerable(Support(-0.1, 1.0, SMALL, SMALL)) == 1
     index = _Index({"a": "keeper"})
-    about = measure_support(index, "What is the report about?", ["a"], [_hit(0.0)])  # type: ignore[arg-type]
+    about = measure_support(index, "What is the report about?", ["a"], Found([_hit(0.0)], 10))  # type: ignore[arg-type]
     assert answerable(about) == 1
     many = Support(0.3, 0.5, 10**6, 200)
     assert answerable(many) == answerable(Support(0.3, 0.5, LARGEST, LARGEST))

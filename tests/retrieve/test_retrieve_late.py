@@ -26,8 +26,11 @@ class Index:
             self.first[name] = begun
             begun += count
 
-    def passages(self, doc_id: str) -> list[Passage]:
-        return [Passage(at, 1, 4 * at, 4 * at + 4) for at in range(self.counts[doc_id])]
+    def passages(self, *doc_ids: str) -> dict[str, list[Passage]]:
+        return {
+            doc_id: [Passage(at, 1, 4 * at, 4 * at + 4) for at in range(self.counts[doc_id])]
+            for doc_id in doc_ids
+        }
 
     def load_document(self, doc_id: str) -> Document:
         first = self.first[doc_id]
@@ -52,7 +55,8 @@ def hits(doc_id: str, *ordinals: int) -> list[PassageHit]:
 
 def test_only_the_best_of_full_text_are_embedded() -> None:
     encoder = Encoder()
-    found = late_cosines(Index(a=500), QUERY, hits("a", *range(400, 480)), ["a"], encoder)
+    index = Index(a=500)
+    found = late_cosines(index, QUERY, hits("a", *range(400, 480)), index.passages("a"), encoder)
     assert encoder.read == [f"{at:04}" for at in range(400, 400 + LATE)]
     assert found["a"].shape == (500, 2)
     assert np.flatnonzero(found["a"][:, 0] != ABSENT).tolist() == list(range(400, 400 + LATE))
@@ -63,14 +67,16 @@ def test_only_the_best_of_full_text_are_embedded() -> None:
 def test_hits_of_documents_with_vectors_take_no_room() -> None:
     encoder = Encoder()
     mixed = [*hits("b", *range(LATE)), *hits("a", *range(LATE))]
-    found = late_cosines(Index(a=100, b=100), QUERY, mixed, ["a"], encoder)
+    index = Index(a=100, b=100)
+    found = late_cosines(index, QUERY, mixed, index.passages("a"), encoder)
     assert found.keys() == {"a"}
     assert len(encoder.read) == LATE
 
 
 def test_few_hits_are_joined_by_passages_from_everywhere() -> None:
     encoder = Encoder()
-    found = late_cosines(Index(a=300, b=20), QUERY, hits("a", 7), ["a", "b"], encoder)
+    index = Index(a=300, b=20)
+    found = late_cosines(index, QUERY, hits("a", 7), index.passages("a", "b"), encoder)
     assert encoder.read[0] == "0007"
     assert len(encoder.read) == len(set(encoder.read)) == SPREAD
     numbers = sorted(map(int, encoder.read[1:]))
@@ -82,7 +88,8 @@ def test_few_hits_are_joined_by_passages_from_everywhere() -> None:
 
 def test_a_short_document_is_embedded_whole() -> None:
     encoder = Encoder()
-    found = late_cosines(Index(a=5), QUERY, hits("a", 3), ["a"], encoder)
+    index = Index(a=5)
+    found = late_cosines(index, QUERY, hits("a", 3), index.passages("a"), encoder)
     assert sorted(encoder.read) == [f"{at:04}" for at in range(5)]
     assert (found["a"][:, 0] != ABSENT).all()
 
@@ -90,15 +97,16 @@ def test_a_short_document_is_embedded_whole() -> None:
 @pytest.mark.parametrize("names", [[], ["empty"]])
 def test_nothing_to_embed(names: list[str]) -> None:
     encoder = Encoder()
-    assert late_cosines(Index(empty=0), QUERY, [], names, encoder) == {}
+    index = Index(empty=0)
+    assert late_cosines(index, QUERY, [], index.passages(*names), encoder) == {}
     assert encoder.read == []
 
 
 def test_what_was_not_embedded_is_ranked_by_its_text() -> None:
     index = Index(a=100)
     found = hits("a", *range(40, 90))
-    cosines = late_cosines(index, QUERY, found, ["a"], Encoder())
-    ranked = fuse(found, cosines, {"a": index.passages("a")}, 100)
+    cosines = late_cosines(index, QUERY, found, index.passages("a"), Encoder())
+    ranked = fuse(found, cosines, index.passages("a"), 100)
     assert {hit.passage.ordinal for hit in ranked} == set(range(40, 90))  # and nothing else
     known = {hit.passage.ordinal: hit.cosine for hit in ranked}
     assert known[40] == pytest.approx(0.04, abs=1e-3)

@@ -43,12 +43,13 @@ def answers(store: Store) -> dict[str, object]:
                 for name, t in store.read_chunk(record.id, span.index).items()
             }
             chunks.append([vars(span), tokens.token_ids.tolist(), tensors])
+        ((_, passages, _),) = store.read_passages([record.id])
         found[record.id] = {
             "record": {**vars(record), "warnings": list(record.warnings)},
             "identity": json.loads(store.identity(record.id).to_json()),
             "text": document.text,
             "pages": [vars(page) for page in document.pages],
-            "passages": [vars(passage) for passage in store.passages(record.id)],
+            "passages": [vars(passage) for passage in passages],
             "chunks": chunks,
         }
     return json.loads(json.dumps(found))

@@ -186,8 +186,7 @@ def answers(store: Store) -> dict[tuple[object, ...], object]:
         id_ = record.id
         ask((id_, "identity"), lambda id_=id_: store.identity(id_))
         ask((id_, "document"), lambda id_=id_: store.load_document(id_))
-        ask((id_, "passages"), lambda id_=id_: store.passages(id_))
-        ask((id_, "vectors"), lambda id_=id_: store.passage_vectors([id_])[id_].tobytes())
+        ask((id_, "passages"), lambda id_=id_: samples.stored_passages(store, id_))
         for index in range(record.chunks):
             ask((id_, index), lambda id_=id_, index=index: samples.chunk_dump(store, id_, index))
     ask(("failures",), store.failures)

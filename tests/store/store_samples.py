@@ -103,6 +103,12 @@ def put(
         return writer.commit()
 
 
+def stored_passages(store: Store, doc_id: str) -> tuple[list[Passage], bytes]:
+    """A document's passages and their vectors."""
+    ((_, found, numbers),) = store.read_passages([doc_id])
+    return list(found), numbers.tobytes()
+
+
 def dump(store: Store) -> dict[str, object]:
     """Everything that the store answers, in comparable form. Raises if anything is damaged."""
     found: dict[str, object] = {"failures": store.failures()}
@@ -111,8 +117,7 @@ def dump(store: Store) -> dict[str, object]:
             record,
             store.identity(record.id),
             store.load_document(record.id),
-            store.passages(record.id),
-            store.passage_vectors([record.id])[record.id].tobytes(),
+            *stored_passages(store, record.id),
             [chunk_dump(store, record.id, span.index) for span in store.chunks(record.id)],
             [part.numpy().tobytes() for part in store.read_summaries(record.id)],
         )

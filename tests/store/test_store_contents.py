@@ -15,8 +15,12 @@ def test_what_is_written_is_read_back_exactly(store: Store) -> None:
     assert store.documents() == [record] == [store.document(record.id)]
     assert store.load_document(record.id) == doc
     assert store.identity(record.id) == samples.identity()
-    assert store.passages(record.id) == samples.passages(doc)
-    stored_vectors = store.passage_vectors([record.id])[record.id]
+    ((doc_id, found, stored_vectors),) = store.read_passages([record.id])
+    assert (doc_id, list(found)) == (record.id, samples.passages(doc))
+    assert found[1:] == samples.passages(doc)[1:]
+    assert found[-1] == samples.passages(doc)[-1]
+    with pytest.raises(IndexError):
+        found[len(found)]
     assert (stored_vectors == samples.vectors(doc, 1).astype(np.float16)).all()
     assert record.tokens == sum(len(part.token_ids) for part in samples.tokens(doc))
     assert (record.pages, record.file_size, record.mtime_ns) == (2, len(doc.text), 1)

@@ -56,8 +56,8 @@ class WithinBudget(SharedLLMMethod):
 
     def _opened(self, store: Store) -> CompressedKV | None:
         (record,) = store.documents()
-        ranked = find_passages(store, QUESTION, [record.id], self._encoder)
-        frontiers, trees = open_frontiers(store, ranked, [record], self._budget)
+        found = find_passages(store, QUESTION, [record.id], self._encoder)
+        frontiers, trees = open_frontiers(store, found.ranked, [record], self._budget)
         dtype, opener = self.bench.model.base.dtype, self.bench.model.opener
         return read_context(store, frontiers, trees, dtype, opener) if frontiers else None
 

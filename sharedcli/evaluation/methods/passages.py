@@ -74,4 +74,4 @@ class Passages(Method):
 
     @staticmethod
     def _find(context: Context, query: str) -> list[RankedPassage]:
-        return find_passages(context.lexical, query, [context.document.source], None)
+        return find_passages(context.lexical, query, [context.document.source], None).ranked

@@ -104,7 +104,7 @@ class SharedLLMAlone(Method):
         if self.passages:
             source = [context.document.source]
             query = last_words(context)
-            ranked = find_passages(context.index, query, source, self.bench.encoder)
+            ranked = find_passages(context.index, query, source, self.bench.encoder).ranked
             room = self.bench.window - len(running)
             wanted = ranked[: self.bench.settings.passages]
             prefix = verbatim_tokens(context, wanted, room)
@@ -118,7 +118,7 @@ class SharedLLMAlone(Method):
         if self.variant.near:
             raise UnfitError("near is for running text; a question has none")
         bench, name = self.bench, context.document.source
-        ranked = find_passages(context.index, question, [name], bench.encoder)
+        ranked = find_passages(context.index, question, [name], bench.encoder).ranked
         quoted = bench.settings.passages if self.passages else 0
         opened = unquoted(ranked, bench.settings) if quoted else ranked
         made = self._inject(context, question, opened)
@@ -157,7 +157,7 @@ class SharedLLMAlone(Method):
         else:
             if ranked is None:
                 names = [source.document.source]
-                ranked = find_passages(source.index, query, names, self.bench.encoder)
+                ranked = find_passages(source.index, query, names, self.bench.encoder).ranked
             frontiers = self._chosen(source, tree, ranked)
         frontiers = [frontier for frontier in frontiers if frontier]
         detail: dict[str, Any] = {"chunks": len(frontiers)}

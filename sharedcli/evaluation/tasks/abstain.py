@@ -88,12 +88,13 @@ class Abstain(Task):
         context = self._context(document)
         names = [context.document.source]
         index = context.lexical if way == "late" else context.index
-        ranked = find_passages(index, item.question, names, self._bench.encoder)
+        found = find_passages(index, item.question, names, self._bench.encoder)
+        ranked = found.ranked
         detail: dict[str, object] = {"question": item.question, "document": document.group}
         if way == "before":
             refused = not ranked
         else:
-            support = measure_support(index, item.question, names, ranked)
+            support = measure_support(index, item.question, names, found)
             chance = answerable(support)
             refused = not ranked or chance < THRESHOLD
             detail["answerable"] = round(chance, 4)

@@ -50,6 +50,7 @@ from sharedcli.retrieve.rank import (
     window_cosines,
 )
 from sharedcli.store.fulltext import quote_term
+from sharedcli.store.records import Passage
 
 if TYPE_CHECKING:
     from sharedcli.retrieve.rank import Scores
@@ -166,7 +167,7 @@ class Retrieval(Task):
 
     def _default(self, question: PageQuestion) -> list[RankedPassage]:
         names = [question.document]
-        return find_passages(self._all, question.text, names, self._bench.encoder, ALL)
+        return find_passages(self._all, question.text, names, self._bench.encoder, ALL).ranked
 
     def _pages(self, question: PageQuestion, way: str) -> list[tuple[str, int]]:
         """All pages in the order of one ranking."""
@@ -175,7 +176,7 @@ class Retrieval(Task):
         if way.startswith("library"):
             return best_pages(self._library(question, way == "library"), ALL)
         name = question.document
-        passages = {name: self._all.passages(name)}
+        ((_, passages, vectors),) = self._all.read_passages([name])
         match = _words(question.text) if "words" in way else match_expression(question.text)
         hits = (
             []
@@ -186,12 +187,13 @@ class Retrieval(Task):
         if way not in LEXICAL:
             assert self._bench.encoder is not None
             query = self._bench.encoder.encode([question.text])[0]
-            cosines = {name: window_cosines(query, self._all.passage_vectors([name])[name])}
+            cosines = {name: window_cosines(query, vectors)}
             if way.startswith("late-"):
-                chosen = late_places(self._all, hits, [name], int(way.removeprefix("late-")))
-                left = np.setdiff1d(range(len(passages[name])), [at for _, at in chosen])
+                count = int(way.removeprefix("late-"))
+                chosen = late_places(hits, {name: passages}, count)
+                left = np.setdiff1d(range(len(passages)), [at for _, at in chosen])
                 cosines[name][left] = ABSENT
-        ranked = fuse(hits, cosines, passages, ALL)
+        ranked = fuse(hits, cosines, {name: passages}, ALL)
         if way.startswith(("cosine-", "rrf-")):
             score = _reweighted(ranked, way)
             ranked = sorted(ranked, key=lambda hit: (-score[id(hit)], hit.passage.ordinal))
@@ -200,14 +202,18 @@ class Retrieval(Task):
     def _library(self, question: PageQuestion, named: bool) -> list[RankedPassage]:
         names = list(self._documents)
         if named:
-            return find_passages(self._all, question.text, names, self._bench.encoder, ALL)
+            return find_passages(self._all, question.text, names, self._bench.encoder, ALL).ranked
         match = match_expression(question.text)
         hits = self._all.search_text(match, names, CANDIDATES) if match else []
         assert self._bench.encoder is not None
         query = self._bench.encoder.encode([question.text])[0]
-        vectors = self._all.passage_vectors(names)
-        cosines = {n: window_cosines(query, found) for n, found in vectors.items() if found.size}
-        return fuse(hits, cosines, {n: self._all.passages(n) for n in names}, ALL)
+        passages: dict[str, Sequence[Passage]] = {}
+        cosines: dict[str, Scores] = {}
+        for name, found, vectors in self._all.read_passages(names):
+            passages[name] = found
+            if vectors.size:
+                cosines[name] = window_cosines(query, vectors)
+        return fuse(hits, cosines, passages, ALL)
 
 
 def _words(question: str) -> str:
