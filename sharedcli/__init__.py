@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from sharedcli.ingest.document import Document, Page
+    from sharedcli.ingest.limits import Limits
     from sharedcli.ingest.reader import read_document
     from sharedcli.settings import Settings, load_settings
     from sharedcli.store.records import DocumentRecord, FailedFile
@@ -74,6 +75,7 @@ _PLACES = {
         "UsageError",
     ),
     "sharedcli.ingest.document": ("Document", "Page"),
+    "sharedcli.ingest.limits": ("Limits",),
     "sharedcli.ingest.reader": ("read_document",),
     "sharedcli.settings": ("Settings", "load_settings"),
     "sharedcli.store.records": ("DocumentRecord", "FailedFile"),
@@ -97,6 +99,7 @@ __all__ = [
     "IndexCounts",
     "IndexEvent",
     "LimitError",
+    "Limits",
     "ModelMismatchError",
     "ModelMissingError",
     "NoStoreError",
