@@ -24,6 +24,7 @@ _GROUPS = {
     "Context tree": flags.GEOMETRY,
     "Output": flags.OUTPUT,
 }
+_TABLES = ("eval", "bench")  # groups with a table of their own
 _SHARED = {name for group in _GROUPS.values() for flag in group for name in flag.spellings} | {
     name for flag in flags.CACHE for name in flag.spellings
 }
@@ -59,6 +60,8 @@ def _options(command: Any) -> set[str]:
 def test_every_command_and_option_is_described(path: tuple[str, ...]) -> None:
     section = _section(f"sharedcli {' '.join(path)}")
     shared = _section("Shared options")
+    if path[0] in _TABLES and "Takes `" in section:
+        section += _section(f"Shared options of {path[0]}")
     for name in _options(COMMANDS[path]):
         where = shared if name in _SHARED and f"`{name}" not in section else section
         if path == ("config", "show"):
