@@ -18,6 +18,7 @@ _BETWEEN = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+|\n+")
 _PART = re.compile(r"\d[\d.,]*\d|\w+")
 """A word or a whole figure."""
 _SCALES = frozenset(["hundred", "thousand", "million", "billion", "trillion", "percent"])
+_SCALED = re.compile(rf"(.*\d\W*)\b({'|'.join(sorted(_SCALES))})\W*", re.I | re.S)
 
 
 def stating(answer: str, sources: Sequence[str]) -> tuple[bool, ...]:
@@ -46,9 +47,25 @@ def specifics(answer: str, question: str) -> tuple[str, ...]:
 
 
 def holding(wanted: Sequence[str], sources: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-    """For each source those of ``wanted``, from ``specifics``, that stand there as a whole."""
+    """For each source those of ``wanted``, from ``specifics``, that stand there as a whole.
+
+    "315 million" does where "315" stands and "millions", as above the columns of a table.
+    """
     texts = map(_parts_alone, sources)
-    return tuple(tuple(one for one in wanted if _parts_alone(one) in text) for text in texts)
+    return tuple(tuple(one for one in wanted if _stands(one, text)) for text in texts)
+
+
+def unscaled(figure: str) -> tuple[str, str]:
+    """A figure without the "million" behind it, and that; the figure and "" where none is."""
+    found = _SCALED.fullmatch(figure)
+    return (found[1], found[2].casefold()) if found else (figure, "")
+
+
+def _stands(one: str, text: str) -> bool:
+    if _parts_alone(one) in text:
+        return True
+    bare, scale = unscaled(one)
+    return bool(scale) and _parts_alone(bare) in text and f" {scale}s " in text
 
 
 def _of_sentence(sentence: str, asked: set[str]) -> Iterator[str]:

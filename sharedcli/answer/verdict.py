@@ -1,12 +1,13 @@
 """The decoder's own verdict: what it was shown does not answer the question.
 
-Three things tell:
+Four things tell:
 - how probable the decoder finds it, before it has said anything, that the answer is ``NOT_STATED``,
   which an adapter may be taught to say (``AdapterConfig.abstains``);
 - how sure it is of its least sure word: a name or a figure that it makes up is one among many;
-- the share of the question's words that the documents hold nowhere.
+- the share of the question's words that the documents hold nowhere;
+- whether the question's words stand where the answer's figures and names do (``grounds``).
 
-The weights are those of a logistic regression on 117 questions that were answered right and 174
+The weights are those of a logistic regression on 82 questions that were answered right and 61
 that the documents do not answer; ``docs/reference/evaluation.md`` says which, and what it is worth.
 A verdict costs no pass of the model, but the first sentence is held back until it is known.
 """
@@ -21,15 +22,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sharedcli.answer.grounds import Grounds
 from sharedcli.model.tokens import tokenize_text
 
 NOT_STATED = "Not stated."
 """What a decoder is taught to say."""
 
-UNSTATED, LEAST, ABSENT, BIAS = -0.8, 1.1, -5.0, -0.6
-"""Weights of the log odds of ``NOT_STATED`` and of the least sure word, and of the absent words."""
+UNSTATED, LEAST, ABSENT, NEAR, UNNAMED, BIAS = -0.4, 1.0, -1.7, 4.3, 3.6, -2.4
+"""Weights of the log odds of ``NOT_STATED`` and of the least sure word, of the absent words and of
+the near ones; ``UNNAMED`` is in place of these where an answer holds neither figure nor name."""
 
-THRESHOLD = 0.15
+THRESHOLD = 0.35
 """Least probability that the answer is stated; below it ``ask`` refuses."""
 
 CLIP = 0.05
@@ -53,12 +56,14 @@ class Verdict:
         unstated: how probable it was that the answer is not stated; None before the first token,
             or where the decoder was not taught to tell.
         confidence: probability of the likeliest token where that was least; None before the first.
+        nearness: as in ``Grounds``, of the first sentence; None before it is there, or without any.
     """
 
     def __init__(self, tokenizer: Any, tells: bool) -> None:
         self._token = int(tokenize_text(tokenizer, NOT_STATED)[0][0]) if tells else None
         self.unstated: float | None = None
         self.confidence: float | None = None
+        self.nearness: float | None = None
 
     def weigh(self, logits: Tensor) -> Tensor:
         """Logits [V] of the next token; of the first one without the verdict's, which it is not."""
@@ -72,42 +77,45 @@ class Verdict:
 
     def told(self) -> dict[str, float]:
         """What is known by now, by name, to four digits."""
-        known = {"unstated": self.unstated, "confidence": self.confidence}
+        known = {
+            "unstated": self.unstated,
+            "confidence": self.confidence,
+            "nearness": self.nearness,
+        }
         return {name: round(value, 4) for name, value in known.items() if value is not None}
 
-    def doubtful(self, absent: float) -> bool:
-        """Whether the answer so far is to be refused; ``absent`` as in ``Support``."""
-        return self.unstated is not None and (
-            stated(self.unstated, self.confidence or 0.0, absent) < THRESHOLD
-        )
-
-    def settled(self, absent: float) -> bool:
-        """Whether nothing that may follow makes it doubtful."""
-        return self.unstated is None or stated(self.unstated, 0.0, absent) >= THRESHOLD
+    def doubtful(self, grounds: Grounds, said: str) -> bool:
+        """Whether what was said so far is to be refused."""
+        if self.unstated is None:
+            return False
+        self.nearness = grounds.nearness(said)
+        confidence = self.confidence or 0.0
+        return stated(self.unstated, confidence, grounds.absent, self.nearness) < THRESHOLD
 
 
-def stated(unstated: float, confidence: float, absent: float) -> float:
-    """Probability that what was shown states the answer, were it so with 2 of 5 questions.
+def stated(unstated: float, confidence: float, absent: float, nearness: float | None) -> float:
+    """Probability that what was shown states the answer, were it so with 3 of 5 questions.
 
     Args:
-        unstated, confidence: as in ``Verdict``.
+        unstated, confidence, nearness: as in ``Verdict``.
         absent: share of the question's words that the documents hold nowhere.
     """
     sure = min(max(confidence, CLIP), 1 - CLIP)
-    logit = UNSTATED * _log_odds(unstated) + LEAST * _log_odds(sure) + ABSENT * absent + BIAS
+    near = UNNAMED if nearness is None else NEAR * nearness
+    logit = UNSTATED * _log_odds(unstated) + LEAST * _log_odds(sure) + ABSENT * absent + near + BIAS
     return 1 / (1 + math.exp(-logit))
 
 
 def when_sure(
-    pieces: Iterator[str], verdict: Verdict, absent: float, refuse: Callable[[], None]
+    pieces: Iterator[str], verdict: Verdict, grounds: Grounds, refuse: Callable[[], None]
 ) -> Iterator[str]:
     """Yield ``pieces``, the first sentence when it is not ``doubtful``; else ``refuse``."""
     held = ""
     for piece in pieces:
         held += piece
-        if verdict.settled(absent) or _SENTENCE.search(held) or len(held) >= HELD:
+        if verdict.unstated is None or _SENTENCE.search(held) or len(held) >= HELD:
             break
-    if verdict.doubtful(absent):
+    if verdict.doubtful(grounds, held):
         refuse()
         return
     if held:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from sharedcli.answer.answer import Answer, Evidence, OpenedChunk, Timings, Usage
 from sharedcli.answer.citations import Citation, cite
+from sharedcli.answer.grounds import Grounds
 from sharedcli.answer.naming import distinct_names
 from sharedcli.answer.prompt import Excerpt, build_prompt
 from sharedcli.engine.generating import text_of
@@ -104,7 +105,7 @@ class Asker:
             timings=timings,
             started=started,
             history=history,
-            absent=None if support is None or support.whole else support.absent,
+            support=support,
         )
 
     def frontiers(
@@ -141,7 +142,7 @@ class Asker:
         timings: Timings,
         started: float,
         history: Sequence[tuple[str, str]],
-        absent: float | None,
+        support: Support | None,
     ) -> Answer:
         model, settings = self._model, self._settings
         verbatim = list(ranked[: settings.passages])
@@ -182,7 +183,7 @@ class Asker:
                 prompt.tokens,
                 injected,
                 asked=search_text(question, history),
-                absent=absent if excerpts else None,
+                grounds=_grounds(question, support, excerpts[: prompt.excerpts]),
                 refusal=refusal,
             ),
             _started=started,
@@ -259,3 +260,11 @@ class Asker:
             round(frontier.score, 4),
             tuple(node.key for node in frontier.nodes),
         )
+
+
+def _grounds(question: str, support: Support | None, shown: Sequence[Excerpt]) -> Grounds | None:
+    """What the answer is held against; None where the decoder's verdict does not count."""
+    if support is None or support.whole or not shown:
+        return None
+    texts = [excerpt.text for excerpt in shown]
+    return Grounds(question, support.absent, support.weights, texts)

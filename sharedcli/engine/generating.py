@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sharedcli.answer.echo import EchoGuard
+from sharedcli.answer.grounds import Grounds
 from sharedcli.answer.repetition import without_repetition
 from sharedcli.answer.stream import decode_stream, stop_tokens
 from sharedcli.answer.verdict import Verdict, when_sure
@@ -30,7 +31,7 @@ def text_of(
     injected: InjectedKV | None,
     *,
     asked: str,
-    absent: float | None,
+    grounds: Grounds | None,
     refusal: str,
 ) -> Callable[[Answer], Iterator[str]]:
     """What produces an answer's text when it is iterated, and fills in its usage.
@@ -41,8 +42,7 @@ def text_of(
         prompt: token ids.
         injected: slots, or None.
         asked: the question, with the one before if it goes on.
-        absent: share of the question's words that the documents hold nowhere; None where the
-            decoder's verdict does not count.
+        grounds: what the answer is held against; None where the decoder's verdict does not count.
         refusal: what to say where it does and nothing is answered.
     """
     sampling = Sampling(settings.temperature, settings.top_p, settings.seed)
@@ -72,8 +72,8 @@ def text_of(
 
     def pieces(answer: Answer) -> Iterator[str]:
         text = without_repetition(decode_stream(model.base.tokenizer, tokens(answer)))
-        if absent is not None:
-            text = when_sure(text, verdict, absent, lambda: answer.refuse(refusal))
+        if grounds is not None:
+            text = when_sure(text, verdict, grounds, lambda: answer.refuse(refusal))
         with guard_memory("answering"):
             yield from text
         answer.usage.ended = answer.usage.ended or "repetition" if answer.found else ""

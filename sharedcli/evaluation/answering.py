@@ -9,10 +9,12 @@ from typing import Any
 import torch
 
 from sharedcli.answer.echo import EchoGuard
+from sharedcli.answer.grounds import Grounds
 from sharedcli.answer.repetition import without_repetition
 from sharedcli.answer.stream import decode_stream, stop_tokens
 from sharedcli.answer.verdict import when_sure
 from sharedcli.evaluation.methods.contract import Opened, Workbench
+from sharedcli.retrieve.gate import Support
 
 
 def answer_text(opened: Opened, bench: Workbench, question: str, max_tokens: int) -> str:
@@ -24,17 +26,18 @@ def answer_text(opened: Opened, bench: Workbench, question: str, max_tokens: int
 
 
 def refuses(
-    opened: Opened, bench: Workbench, question: str, max_tokens: int, absent: float
+    opened: Opened, bench: Workbench, question: str, max_tokens: int, support: Support
 ) -> bool:
-    """Whether the decoder refuses, as ``ask`` does; ``absent`` as in ``Support``.
+    """Whether the decoder refuses, as ``ask`` does.
 
     Afterwards ``opened.verdict``, which there must be, tells why.
     """
     verdict = opened.verdict
     assert verdict is not None, "the adapter was taught to tell"
+    grounds = Grounds(question, support.absent, support.weights, opened.shown)
     refusals: list[bool] = []
     pieces = _pieces(opened, bench, question, max_tokens)
-    next(when_sure(pieces, verdict, absent, lambda: refusals.append(True)), None)
+    next(when_sure(pieces, verdict, grounds, lambda: refusals.append(True)), None)
     return bool(refusals)
 
 

@@ -21,8 +21,8 @@ Notable choices:
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from sharedcli.retrieve.find import Found, PassageIndex
 from sharedcli.retrieve.lexical import query_terms
@@ -46,6 +46,9 @@ WHOLE = frozenset(_WHOLE_TEXT.split())
 """Words of questions about a document as a whole: no passage is close to them, and they have an
 answer all the same."""
 
+LEAST_WEIGHT = 0.05
+"""Of a word that every passage holds, such as the name of the company."""
+
 SMALL = 3
 """Passages that a prompt shows anyway: over no more, nothing is refused."""
 
@@ -60,6 +63,7 @@ class Support:
         passages: passages that were searched.
         compared: of these, those of the ranked ones that were compared by their vectors.
         whole: the question is about a document as a whole.
+        weights: of each of the question's words: the log of how rare it is among the passages.
     """
 
     cosine: float | None
@@ -67,6 +71,7 @@ class Support:
     passages: int
     compared: int
     whole: bool = False
+    weights: Mapping[str, float] = field(default_factory=dict)
 
 
 def measure_support(
@@ -83,12 +88,23 @@ def measure_support(
     cosines = [hit.cosine for hit in found.ranked if hit.cosine is not None]
     terms = query_terms(question)[:MAX_WORDS]
     chosen = set(doc_ids)
-    missing = sum(
-        not any(doc in chosen for doc in index.count_text(quote_term(term))) for term in terms
+    held = {
+        term: sum(n for doc, n in index.count_text(quote_term(term)).items() if doc in chosen)
+        for term in terms
+    }
+    absent = sum(not count for count in held.values()) / max(1, len(terms))
+    weights = {
+        term: max(LEAST_WEIGHT, math.log((found.searched + 1) / (count + 0.5)))
+        for term, count in held.items()
+    }
+    return Support(
+        cosine=max(cosines, default=None),
+        absent=absent,
+        passages=found.searched,
+        compared=len(cosines),
+        whole=not WHOLE.isdisjoint(terms),
+        weights=weights,
     )
-    absent = missing / max(1, len(terms))
-    whole = not WHOLE.isdisjoint(terms)
-    return Support(max(cosines, default=None), absent, found.searched, len(cosines), whole)
 
 
 def answerable(support: Support) -> float:

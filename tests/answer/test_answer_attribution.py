@@ -81,3 +81,10 @@ def test_a_source_holds_a_figure_or_a_name_as_a_whole() -> None:
     assert holding(wanted, sources) == (wanted[:3], (), ("88", "5"))
     assert holding((), sources) == ((), (), ())
     assert holding(wanted, []) == ()
+
+
+def test_a_scale_may_stand_above_the_columns() -> None:
+    table = "(Dollars in millions)\nNet sales 14,694 14,544\nFlexibles 2.5 billion"
+    said = ("$14,694 million", "14,694 billion", "2.5 billion", "3.5 million", "million")
+    assert holding(said, [table]) == (("$14,694 million", "2.5 billion"),)
+    assert holding(said[:1], ["Net sales 14,694 in all"]) == ((),)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from sharedcli.answer.grounds import Grounds
 from sharedcli.answer.verdict import HELD, NOT_STATED, THRESHOLD, Verdict, stated, when_sure
 from sharedcli.model.tokens import tokenize_text
 
@@ -30,6 +31,13 @@ def weighed(tokenizer: Any) -> Weighed:
         return verdict
 
     return make
+
+
+HERE = Grounds("Who keeps it?", 0.0, {"keeps": 1.0}, ["Ann keeps 3.6 of the U.S. crowns. Bob is."])
+"""An answer of Ann stands beside the question's word, one of Bob stands there too, of Eve none."""
+
+AWAY = Grounds("Who keeps it?", 0.5, {"keeps": 1.0}, ["Bob is here."])
+"""Half of the question's words stand nowhere."""
 
 
 def logits_of(tokenizer: Any, probabilities: dict[int, float]) -> torch.Tensor:
@@ -65,29 +73,33 @@ def test_a_decoder_that_was_not_taught_to_tell_doubts_nothing(tokenizer: Any) ->
     logits = logits_of(tokenizer, {token: 0.9, token - 1: 0.1})
     assert torch.equal(verdict.weigh(logits), logits)
     assert verdict.told() == {"confidence": 0.9}
-    assert verdict.settled(1.0) and not verdict.doubtful(1.0)
+    assert not verdict.doubtful(AWAY, "He is Bob.")
+    assert read(verdict, ["It", " is.", " So"]) == (["It", " is.", " So"], 1, 0)
 
 
-def test_each_of_the_three_counts() -> None:
+def test_each_of_the_four_counts() -> None:
     rising = [0.01, 0.1, 0.3, 0.6, 0.9]
     for low, high in pairwise(rising):
-        assert stated(low, 0.5, 0.0) > stated(high, 0.5, 0.0)
-        assert stated(0.1, low, 0.0) < stated(0.1, high, 0.0)
-        assert stated(0.1, 0.5, low) > stated(0.1, 0.5, high)
-    assert 0 < stated(1.0, 0.0, 1.0) < stated(0.0, 1.0, 0.0) < 1
+        assert stated(low, 0.5, 0.0, 0.5) > stated(high, 0.5, 0.0, 0.5)
+        assert stated(0.1, low, 0.0, 0.5) < stated(0.1, high, 0.0, 0.5)
+        assert stated(0.1, 0.5, low, 0.5) > stated(0.1, 0.5, high, 0.5)
+        assert stated(0.1, 0.5, 0.0, low) < stated(0.1, 0.5, 0.0, high)
+    assert 0 < stated(1.0, 0.0, 1.0, 0.0) < stated(0.0, 1.0, 0.0, 1.0) < 1
+    # an answer without a figure or a name is between the extremes
+    assert stated(0.1, 0.5, 0.0, 0.0) < stated(0.1, 0.5, 0.0, None) < stated(0.1, 0.5, 0.0, 1.0)
 
 
-def test_nothing_is_settled_that_may_become_doubtful(weighed: Weighed) -> None:
-    settled = [weighed(0.001), weighed(0.001, confidence=0.0)]
-    assert all(one.settled(0.0) and not one.doubtful(0.0) for one in settled)
-    open_yet = weighed(0.3)
-    assert not open_yet.settled(0.0) and not open_yet.doubtful(0.0)
-    assert weighed(0.3, confidence=0.05).doubtful(0.0)
-    assert not weighed(0.3, confidence=0.4).doubtful(0.0)
-    assert weighed(0.3, confidence=0.4).doubtful(0.5)  # half of the question's words stand nowhere
+def test_what_is_doubtful(weighed: Weighed) -> None:
+    seen = weighed(0.1)
+    assert not seen.doubtful(HERE, "It is Ann.")
+    assert seen.nearness == 1.0
+    assert weighed(0.1, confidence=0.5).doubtful(AWAY, "It is Bob.")
+    assert weighed(0.1, confidence=0.2).doubtful(HERE, "It is Eve.")
+    assert not weighed(0.1, confidence=0.2).doubtful(HERE, "It is so.")
+    assert weighed(0.5, confidence=0.05).doubtful(HERE, "It is so.")
 
 
-def read(verdict: Verdict, pieces: list[str], absent: float = 0.0) -> tuple[list[str], int, int]:
+def read(verdict: Verdict, pieces: list[str]) -> tuple[list[str], int, int]:
     """What comes of ``pieces``, how many were taken for the first of it, and refusals."""
     taken = refusals = 0
 
@@ -101,14 +113,10 @@ def read(verdict: Verdict, pieces: list[str], absent: float = 0.0) -> tuple[list
         nonlocal refusals
         refusals += 1
 
-    answer = when_sure(come(), verdict, absent, refuse)
+    answer = when_sure(come(), verdict, HERE, refuse)
     first = next(answer, None)
     before = taken
     return [*([first] if first else []), *answer], before, refusals
-
-
-def test_what_is_settled_streams_from_its_first_piece(weighed: Weighed) -> None:
-    assert read(weighed(0.001), ["It", " is.", " So"]) == (["It", " is.", " So"], 1, 0)
 
 
 @pytest.mark.parametrize(
@@ -126,27 +134,29 @@ def test_what_is_settled_streams_from_its_first_piece(weighed: Weighed) -> None:
 def test_what_is_open_waits_for_its_first_sentence(
     pieces: list[str], expected: list[str], taken: int, weighed: Weighed
 ) -> None:
-    assert read(weighed(0.3), pieces) == (expected, taken, 0)
+    assert read(weighed(0.1), pieces) == (expected, taken, 0)
 
 
 def test_what_is_doubtful_is_refused_and_goes_no_further(weighed: Weighed) -> None:
     verdict = weighed(0.3, confidence=0.05)
-    assert read(verdict, ["He is", " Bob.\n", "And so on."]) == ([], 2, 1)
+    assert read(verdict, ["He is", " Eve.\n", "And so on."]) == ([], 2, 1)
+    assert verdict.told()["nearness"] == 0.0
     assert read(weighed(0.9, confidence=0.1), []) == ([], 0, 1)
 
 
 @pytest.mark.parametrize(
     ("seen", "chance"),
     [
-        ((0.5, 0.5, 0.0), 0.354),
-        ((0.1, 0.5, 0.0), 0.761),
-        ((0.5, 0.9, 0.0), 0.860),
-        ((0.5, 0.5, 0.2), 0.168),
-        ((0.3, 0.01, 0.0), 0.041),
+        ((0.5, 0.5, 0.0, 0.5), 0.438),
+        ((0.1, 0.5, 0.0, 0.5), 0.652),
+        ((0.5, 0.9, 0.0, 0.5), 0.875),
+        ((0.5, 0.5, 0.2, 0.5), 0.357),
+        ((0.5, 0.5, 0.0, 0.9), 0.813),
+        ((0.5, 0.5, 0.0, None), 0.769),
     ],
 )
 def test_the_weights_and_the_threshold_are_the_fitted_ones(
-    seen: tuple[float, float, float], chance: float
+    seen: tuple[float, float, float, float | None], chance: float
 ) -> None:
     assert stated(*seen) == pytest.approx(chance, abs=0.002)
-    assert THRESHOLD == 0.15
+    assert THRESHOLD == 0.35

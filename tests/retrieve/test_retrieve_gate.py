@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
@@ -43,6 +44,11 @@ def test_what_is_measured() -> None:
     found = measure_support(index, question, ["a"], Found([_hit(0.2), _hit(0.6), _hit(None)], 10))  # type: ignore[arg-type]
     assert (found.cosine, found.passages, found.compared) == (0.6, 10, 2)
     assert found.absent == pytest.approx(2 / 4)  # "whale" and "burn"
+    assert list(found.weights) == ["oil", "keeper", "whale", "burn"]
+    assert found.weights["oil"] == pytest.approx(math.log(11 / 1.5))  # in one of ten passages
+    assert found.weights["whale"] == pytest.approx(math.log(11 / 0.5))
+    everywhere = measure_support(index, question, ["a"], Found([], 1))  # type: ignore[arg-type]
+    assert everywhere.weights["oil"] > 0
     both = measure_support(index, question, ["a", "b"], Found([_hit(0.6)], 20))  # type: ignore[arg-type]
     assert both.absent < found.absent
     assert both.passages == 20

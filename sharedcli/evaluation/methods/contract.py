@@ -179,6 +179,7 @@ class Opened:
         detail: more to keep in the record.
         saved: seconds of compression that another method or question has spent already.
         verdict: what tells that the answer is not stated; None where the decoder cannot.
+        shown: texts of the passages in the prompt.
     """
 
     stream: Stream
@@ -188,6 +189,7 @@ class Opened:
     detail: dict[str, Any] = field(default_factory=dict)
     saved: float = 0.0
     verdict: Verdict | None = None
+    shown: tuple[str, ...] = ()
 
 
 class Method(ABC):

@@ -124,14 +124,18 @@ class SharedLLMAlone(Method):
         made = self._inject(context, question, opened)
         verbatim = ranked[:quoted]
         limit = bench.room(max_tokens)
-        prompt, used = bench.prompt(question, excerpts(context, verbatim), limit)
-        return self._opened(made, prompt, {"passages": used, **made.detail})
+        quotes = excerpts(context, verbatim)
+        prompt, used = bench.prompt(question, quotes, limit)
+        shown = tuple(quote.text for quote in quotes[:used])
+        return self._opened(made, prompt, {"passages": used, **made.detail}, shown)
 
-    def _opened(self, made: _Injection, prompt: Tensor, detail: dict[str, Any]) -> Opened:
+    def _opened(
+        self, made: _Injection, prompt: Tensor, detail: dict[str, Any], shown: tuple[str, ...] = ()
+    ) -> Opened:
         model = self.bench.model.shared
         stream = CachedStream(model, made.slots, "decoder")
         verdict = Verdict(self.bench.tokenizer, True) if model.config.abstains else None
-        return Opened(stream, prompt, made.count, made.tokens, detail, made.saved, verdict)
+        return Opened(stream, prompt, made.count, made.tokens, detail, made.saved, verdict, shown)
 
     def _injects(self) -> bool:
         return True

@@ -109,7 +109,7 @@ class Abstain(Task):
         """Whether the decoder finds that what it is given does not state the answer."""
         most = self._bench.settings.max_tokens
         opened = self._asks.ask(context, question, most)
-        refused = refuses(opened, self._bench, question, most, support.absent)
+        refused = refuses(opened, self._bench, question, most, support)
         assert opened.verdict is not None, "the adapter was taught to tell"
         detail |= {**opened.verdict.told(), "absent": round(support.absent, 4)}
         return refused and not support.whole
