@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sharedcli.ingest.document import Document, Page
+from sharedcli.ingest.document import Document, Page, bare_heading
 from sharedcli.retrieve.rank import RankedPassage
 from sharedcli.store.records import Passage
 
@@ -21,6 +21,7 @@ _SPACE = re.compile(r"\s+")
 _WORD = re.compile(r"\w+")
 _BLANK_LINES = re.compile(r"\n[ \t]*\n\s*")
 _LOCATED_WORDS = 8
+_LONGEST = 500  # characters of a heading that are looked at
 _HEADINGS = 6  # as deep as markdown and HTML go
 _SENTENCE = re.compile(r"[.!?][\"'”’)]? ")
 
@@ -41,6 +42,7 @@ class Citation:
         verbatim: True if the passage itself was in the prompt.
         paragraph: where there are no pages, the paragraph of the section in which the quote
             begins, from 1, its heading not counted; None where there are pages.
+        path: where its file is, if known. Not in the JSON.
         around: the passage with what stands before and after it on the page. Not in the JSON.
     """
 
@@ -54,6 +56,7 @@ class Citation:
     paged: bool = True
     verbatim: bool = False
     paragraph: int | None = None
+    path: str = field(default="", repr=False)
     around: str = field(default="", repr=False)
 
 
@@ -63,6 +66,8 @@ def cite(
     limit: int,
     verbatim: int,
     terms: Sequence[str] = (),
+    *,
+    places: Mapping[str, str] | None = None,
 ) -> tuple[Citation, ...]:
     """Return the first ``limit`` distinct places of ``ranked``, best first.
 
@@ -72,6 +77,7 @@ def cite(
         limit: places at most.
         verbatim: how many of the first passages were in the prompt.
         terms: words of the question; each quote is the part of its passage that has most of them.
+        places: where the documents' files are, by id.
     """
     found: dict[tuple[str, int, int | None], Citation] = {}
     for order, hit in enumerate(ranked):
@@ -95,6 +101,7 @@ def cite(
             paged=document.paged,
             verbatim=order < verbatim,
             paragraph=paragraph,
+            path=(places or {}).get(hit.doc_id, ""),
             around=_around(document, page, hit.passage),
         )
     return tuple(found.values())
@@ -108,7 +115,7 @@ def _around(document: Document, page: Page, passage: Passage) -> str:
 
 def _paragraph(document: Document, section: Page, passage: Passage, shown: str) -> int:
     """Return the number of the paragraph in which a quote of the passage begins."""
-    words = shown.removeprefix("… ").split()[:_LOCATED_WORDS]
+    words = shown.removeprefix("… ").removesuffix(" …").split()[:_LOCATED_WORDS]
     begins = re.compile(r"\s+".join(map(re.escape, words)))
     at = begins.search(document.text, passage.start, passage.end)
     start = at.start() if at else passage.start
@@ -116,9 +123,18 @@ def _paragraph(document: Document, section: Page, passage: Passage, shown: str) 
     number = len(_BLANK_LINES.findall(before.lstrip())) + 1
     # headings that had nothing below them stand above the section's own
     blocks = _BLANK_LINES.split(document.text[section.start : section.end].strip(), _HEADINGS)
-    titles = [block.strip("#= -\n") for block in blocks[:_HEADINGS]]
-    headings = titles.index(section.label) + 1 if section.label in titles else 0
-    return max(1, number - headings)
+    return max(1, number - _headings(blocks[:_HEADINGS], section.label))
+
+
+def _headings(blocks: Sequence[str], label: str | None) -> int:
+    """How many of a section's first blocks are headings and nothing else, its own the last."""
+    for number, block in enumerate(blocks if label else ()):
+        line = block.partition("\n")[0][:_LONGEST]
+        if bare_heading(block[:_LONGEST]) == bare_heading(label or ""):
+            return number + 1
+        if bare_heading(line) == bare_heading(label or ""):
+            return number  # its text follows on the next line
+    return 0
 
 
 def quote(text: str, terms: Sequence[str] = ()) -> str:

@@ -49,7 +49,8 @@ def without_repetition(pieces: Iterable[str]) -> Iterator[str]:
             yield held[:sure]
             held = held[sure:]
     if not _loops(tail):
-        yield from _without(held, current if _may_repeat(current, said) else "")
+        again = any(f"{sentence} ".startswith(_words(current)) for sentence in said)
+        yield from _without(held, current if again else "")
 
 
 def _without(held: str, current: str) -> Iterator[str]:
@@ -60,8 +61,13 @@ def _without(held: str, current: str) -> Iterator[str]:
 
 def _may_repeat(current: str, said: set[str]) -> bool:
     """Whether what is being said is how one of the sentences began."""
-    begun = " ".join(current.split())
+    begun = _words(current).rstrip()
     return any(sentence.startswith(begun) for sentence in said)
+
+
+def _words(current: str) -> str:
+    """Whole words, each with a blank behind it."""
+    return "".join(f"{word} " for word in current.split())
 
 
 def _finished(current: str) -> str:

@@ -80,7 +80,7 @@ def citations(found: Answer) -> list[Payload]:
     payloads = []
     for source, stated, held in zip(found.sources, found.stated, found.held, strict=True):
         payload = asdict(source) | {"stated": stated, "holds": held}
-        del payload["around"]
+        del payload["around"], payload["path"]
         payloads.append(payload)
     return payloads
 

@@ -131,7 +131,7 @@ def _sources(terminal: Terminal, answer: Answer) -> None:
     terminal.note(heading)
     for number, source in enumerate(sources[:SHOWN], start=1):
         where = clean(place(source.page, source.label, source.paged, source.paragraph), 80)
-        name = "" if shared else f"{names[source.doc]}, "
+        name = "" if shared else f"{names[source.doc_id]}, "
         says = ("", "")
         if stated[number - 1]:
             says = (" · says so word for word", "green")
@@ -156,7 +156,7 @@ def _source_line(sources: Sequence[Citation]) -> str:
     parts = []
     shown = ""
     for source in sources[:SHOWN]:
-        name = names[source.doc]
+        name = names[source.doc_id]
         where = clean(place(source.page, source.label, source.paged, source.paragraph), 80)
         parts.append(where if name == shown else f"{name} {where}")
         shown = name
@@ -164,9 +164,13 @@ def _source_line(sources: Sequence[Citation]) -> str:
 
 
 def _short_names(sources: Sequence[Citation]) -> dict[str, str]:
-    """File names, or whole paths where two files have the same name."""
-    documents = dict.fromkeys(source.doc for source in sources)
-    bases = {doc: PurePath(doc).name or doc for doc in documents}
-    taken = list(bases.values())
-    shown = {doc: base if taken.count(base) == 1 else doc for doc, base in bases.items()}
-    return {doc: clean("standard input" if doc == "-" else name) for doc, name in shown.items()}
+    """By document's id: file names, or paths where two have the same name, whole if need be."""
+    documents = {source.doc_id: source for source in sources}
+    bases = {key: PurePath(one.doc).name or one.doc for key, one in documents.items()}
+    given = {key: one.doc for key, one in documents.items()}
+    shown = {}
+    for key, one in documents.items():
+        names = [bases, given]
+        alone = (name[key] for name in names if list(name.values()).count(name[key]) == 1)
+        shown[key] = "standard input" if one.doc == "-" else next(alone, one.path or one.doc)
+    return {key: clean(name) for key, name in shown.items()}

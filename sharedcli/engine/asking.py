@@ -60,6 +60,7 @@ class Asker:
         self._model = model
         self._encoder = encoder
         self._documents: dict[str, Document] = {}
+        self._places: dict[str, str] = {}
 
     def ask(
         self,
@@ -82,7 +83,8 @@ class Asker:
         timings = Timings(load=load_seconds)
         mark = time.monotonic()
         wanted = search_text(question, history)
-        ids = [record.id for record in records]
+        self._places = {record.id: record.place for record in records}
+        ids = list(self._places)
         found = find_passages(self._store, wanted, ids, self._encoder)
         ranked = found.ranked
         may_refuse = self._settings.abstain == "auto" and stands_alone(question, history)
@@ -235,7 +237,8 @@ class Asker:
     ) -> tuple[Citation, ...]:
         best = ranked[:CHUNK_PASSAGES]
         documents = {hit.doc_id: self._document(hit.doc_id) for hit in best}
-        return cite(best, documents, CITATIONS, verbatim, query_terms(question))
+        terms = query_terms(question)
+        return cite(best, documents, CITATIONS, verbatim, terms, places=self._places)
 
     def _document(self, doc_id: str) -> Document:
         if doc_id not in self._documents:
@@ -244,7 +247,7 @@ class Asker:
 
     def _excerpts(self, hits: Sequence[RankedPassage]) -> list[Excerpt]:
         documents = {hit.doc_id: self._document(hit.doc_id) for hit in hits}
-        names = distinct_names(documents)
+        names = distinct_names(documents, self._places)
         return [
             Excerpt(
                 names[hit.doc_id],

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from sharedcli.engine.ahead import ReadAhead
 from sharedcli.engine.cutting import cut
 from sharedcli.engine.events import COUNTED, IndexCounts, IndexEvent, OnProgress
+from sharedcli.engine.failures import Failures
 from sharedcli.engine.filters import Filters, find
 from sharedcli.engine.following import follow
 from sharedcli.engine.peak import peak_bytes
@@ -88,6 +89,7 @@ class Indexer:
         self._encoder = encoder
         self._identity = identity
         self._on_progress = on_progress or (lambda _stage, _done, _total: None)
+        self._failures = Failures(store)
         self._counts = IndexCounts()
         self._work = _Work()
         self._touched: dict[str, tuple[int, int]] = {}
@@ -144,6 +146,8 @@ class Indexer:
         known, mtime_ns = verdict.record, comparison.trusted_mtime_ns(found)
         if known:
             self._known.append(found.source)
+        if known and verdict.kind in ("unchanged", "touched", "renamed"):
+            self._failures.well(found)
         if known and verdict.kind in ("unchanged", "touched"):
             if (known.file_size, known.mtime_ns) != (found.size, mtime_ns) and mtime_ns:
                 self._touched[known.id] = (found.size, mtime_ns)
@@ -294,7 +298,7 @@ class Indexer:
         return self._pool
 
     def _failed(self, found: FoundFile, reason: str) -> IndexEvent:
-        self._store.record_failure(found.source, reason)
+        self._failures.note(found, reason)
         seen = (found.size, found.mtime_ns)
         return IndexEvent("failed", found.source, reason=reason, seen=seen)
 

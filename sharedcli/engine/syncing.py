@@ -92,14 +92,23 @@ class Comparison:
         """The document of the same file under a path that is written differently."""
         assert self._store is not None
         if self._spelled is None:
-            self._spelled = {
-                record.place: record for record in self._store.documents() if record.source != STDIN
-            }
+            self._spelled = self._places(self._store)
         record = self._spelled.get(found.place)
         if record is None:
             return None
         alike = self._store.find_content(record.document_sha256)
         return next((one for one in alike if one.id == record.id), None)  # as it is by now
+
+    @staticmethod
+    def _places(store: Store) -> dict[str, DocumentRecord]:
+        """Documents by where their files are; none if a record is damaged.
+
+        Indexing a damaged document again repairs it, so its record must not keep that from running.
+        """
+        try:
+            return {one.place: one for one in store.documents() if one.source != STDIN}
+        except CorruptionError:
+            return {}
 
     def trusted_mtime_ns(self, found: FoundFile) -> int:
         """The file's time, or 0 if it is too fresh to tell this content from the next."""
@@ -118,7 +127,10 @@ class Comparison:
             return False
 
     def _same_time(self, known: DocumentRecord, found: FoundFile) -> bool:
-        return (known.file_size, known.mtime_ns) == (found.size, found.mtime_ns)
+        # 0 is no time that was trusted, whatever the file says
+        return known.mtime_ns != 0 and (
+            (known.file_size, known.mtime_ns) == (found.size, found.mtime_ns)
+        )
 
     def _moved(self, found: FoundFile, sha256: str) -> DocumentRecord | None:
         assert self._store is not None

@@ -5,18 +5,16 @@ Every text goes through the sanitiser here, whichever reader and process it come
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import PurePath
 
 from sharedcli.errors import LimitError, NoTextError
-from sharedcli.ingest.document import Document, Page
+from sharedcli.ingest.document import Document, Page, bare_heading
 from sharedcli.ingest.limits import Limits
 from sharedcli.ingest.reading import Section
 from sharedcli.ingest.sanitise import printable_path, sanitise, sanitise_line
 
 _LABEL_CHARS = 120
-_SIGNS = re.compile(r"[#=*`_~\[\]-]+")
 
 
 class Assembler:
@@ -96,8 +94,8 @@ class Assembler:
 
 def _is_heading(text: str, label: str | None) -> bool:
     """Whether a section is blank or nothing but its heading, with markdown's signs or not."""
-    words = _SIGNS.sub(" ", text).split()
-    return not words or (label is not None and words == _SIGNS.sub(" ", label).split())
+    words = bare_heading(text)
+    return not words or (label is not None and words == bare_heading(label))
 
 
 def _telling(title: str) -> str:

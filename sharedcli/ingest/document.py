@@ -10,6 +10,7 @@ It knows nothing of tokens, models or disks.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -29,6 +30,14 @@ class Page:
     label: str | None
     start: int
     end: int
+
+
+_SIGNS = re.compile(r"[#=*`_~\[\]-]+")
+
+
+def bare_heading(text: str) -> list[str]:
+    """The words of a heading, without markdown's signs."""
+    return _SIGNS.sub(" ", text).split()
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from sharedcli.answer.citations import Citation, cite
 from sharedcli.ingest.document import Document, Page
 from sharedcli.retrieve.rank import RankedPassage
@@ -87,6 +89,36 @@ def test_headings_above_the_sections_own_are_no_paragraphs() -> None:
     document = Document("g.md", "G", "x", "0" * 64, text, (Page(1, "Use", 0, len(text)),), False)
     hits = [_hit("d", 1, text.index(word), len(text), 0.5) for word in ("Fog", "Oil", "Use", "Gu")]
     assert [one.paragraph for one in cite(hits, {"d": document}, 10, 0)] == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("heading", "label", "expected"),
+    [
+        ("## Install\n", "Install", 1),
+        ("## The `install` command\n\n", "The install command", 1),
+        ("## C#\n\n", "C#", 1),
+        ("Install\n-------\n\n", "Install", 1),
+        ("", "Install", 1),
+        ("Another line.\n\n", "Install", 2),
+    ],
+)
+def test_a_heading_is_no_paragraph_however_it_is_written(
+    heading: str, label: str, expected: int
+) -> None:
+    text = f"{heading}Oil rose.\n\nFog fell.\n\n"
+    document = Document("g.md", "G", "x", "0" * 64, text, (Page(1, label, 0, len(text)),), False)
+    hits = [_hit("d", 1, text.index(word), len(text), 0.5) for word in ("Oil", "Fog")]
+    found = [one.paragraph for one in cite(hits, {"d": document}, 10, 0)]
+    assert found == [expected, expected + 1]
+
+
+def test_a_short_quote_is_found_where_it_stands() -> None:
+    address = "https://example.org/" + "a/" * 200
+    text = "First.\n\n" * 6 + f"Lamps: {address} oil"
+    document = Document("d.txt", "D", "x", "0" * 64, text, (Page(1, None, 0, len(text)),), False)
+    (found,) = cite([_hit("d", 1, 0, len(text), 0.5)], {"d": document}, 10, 0, ["lamps"])
+    assert found.quote == "Lamps: …"
+    assert found.paragraph == 7
 
 
 def test_the_paragraph_is_the_quotes_not_the_passages() -> None:

@@ -26,4 +26,10 @@ def _documents(*named: tuple[str, str]) -> dict[str, Document]:
     ],
 )
 def test_the_first_name_that_no_other_has(named, expected):
-    assert list(distinct_names(_documents(*named)).values()) == expected
+    assert list(distinct_names(_documents(*named), {}).values()) == expected
+
+
+def test_two_files_of_one_relative_path_go_by_the_whole() -> None:
+    report = Document("report.txt", "Report", "text/plain", "0" * 64, "", ())
+    places = {"a": "/one/report.txt", "b": "/two/report.txt"}
+    assert distinct_names({"a": report, "b": report}, places) == places

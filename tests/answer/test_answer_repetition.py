@@ -64,6 +64,8 @@ def test_a_loop_is_seen_across_lines_that_are_broken_elsewhere_in_each_round(siz
         "very very very very very very old",
         "The auditor of Corning Inc. is PwC. The auditor of Corning Inc. in Europe is KPMG.",
         "It is made in the U.S. since 1990. It is made in the U.S. and in Spain.",
+        "10 to 20 percent of sales\n1",
+        "Notably the firm did not do so\nNo",
     ],
 )
 def test_what_says_nothing_twice_is_shown(text: str, size: int) -> None:

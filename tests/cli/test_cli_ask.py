@@ -103,7 +103,7 @@ def test_a_source_that_says_the_answer_word_for_word_is_marked(
 ) -> None:
     page = "It was cold. In March the\noil rose by four litres. Then it fell."
     sources = tuple(
-        Citation(doc, "0" * 12, "t", 3, None, "quote", 0.5, around=around)
+        Citation(doc, doc[0] * 12, "t", 3, None, "quote", 0.5, around=around)
         for doc, around in (("a.pdf", "Nothing."), ("b.pdf", page))
     )
     pieces = ("In March the oil rose ", "by four litres.")
@@ -121,7 +121,7 @@ def test_what_of_an_answer_stands_in_a_source_and_what_in_none_is_told(
     answers: Callable[[Answer], None], cli: Cli
 ) -> None:
     sources = tuple(
-        Citation(doc, "0" * 12, "t", 3, None, "quote", 0.5, around=around)
+        Citation(doc, doc[0] * 12, "t", 3, None, "quote", 0.5, around=around)
         for doc, around in (("a.pdf", "Bob Hill was there."), ("b.pdf", "It was 4.5 litres."))
     )
     text = "It was Bob Hill, with 4.5 litres, on 3 May, and on 7 June, and 8 July."
@@ -247,9 +247,12 @@ def test_an_error_while_answering_ends_the_line(
 
 def test_files_of_the_same_name_are_told_apart(answers: Callable[[Answer], None], cli: Cli) -> None:
     sources = tuple(
-        Citation(doc, "0" * 12, "t", 3, None, "quote", 0.5) for doc in ("a/x.pdf", "b/x.pdf")
+        Citation(doc, key * 12, "t", 3, None, "quote", 0.5, path=f"/{key}/x.pdf")
+        for doc, key in (("a/x.pdf", "a"), ("b/x.pdf", "b"), ("x.pdf", "c"), ("x.pdf", "d"))
     )
     answers(_answer("Yes.", sources=sources))
     err = cli("ask", "What rose?").err
-    assert "a/x.pdf, p. 3" in err
-    assert "b/x.pdf, p. 3" in err
+    for name in ("a/x.pdf", "b/x.pdf", "/c/x.pdf", "/d/x.pdf"):
+        assert f"  {name}, p. 3" in err
+    cited = cli("ask", "What rose?", "--json").json["citations"]
+    assert not any("path" in one for one in cited)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +190,46 @@ def test_failures_are_listed_tried_again_and_forgotten(cli: Cli, folder: Path) -
     (folder / "a.txt").write_text(PROSE.format("two"))
     (folder / "b.txt").unlink()
     assert counts(cli("index", "papers", "--json")) == {"new": 1, "unchanged": 1}
+    assert cli("status", "--failed", "--json").json["failed"] == []
+
+
+def test_a_failed_file_that_is_as_it_was_again_is_forgotten(cli: Cli, folder: Path) -> None:
+    cli("index", "papers")
+    notes, good = folder / "notes.txt", (folder / "notes.txt").read_bytes()
+    notes.write_bytes(b"")
+    assert cli("index", "papers").code == 1
+    assert len(cli("status", "--failed", "--json").json["failed"]) == 1
+    notes.write_bytes(good)
+    assert counts(cli("index", "papers", "--json")) == {"unchanged": 1}
+    assert cli("status", "--failed", "--json").json["failed"] == []
+
+
+def test_the_repair_that_is_named_works(cli: Cli, folder: Path, tmp_path: Path) -> None:
+    (folder / "more.txt").write_text(PROSE.format("more"))
+    cli("index", "papers")
+    catalogue = tmp_path / "store" / "catalogue.sqlite3"
+    with closing(sqlite3.connect(catalogue)) as connection, connection:
+        connection.execute(
+            "UPDATE documents SET file_size = file_size + 1 "
+            "WHERE CAST(source AS TEXT) LIKE '%notes.txt'"
+        )
+    assert cli("list").code == 13
+    assert cli("index", "--force", str(folder.absolute() / "more.txt")).code == 0
+    assert cli("index", "--force", "papers/notes.txt").code == 0
+    assert cli("check").code == 0
+
+
+def test_a_file_from_1970_is_seen_to_change(cli: Cli, folder: Path) -> None:
+    for text, expected in (("one", {"new": 1}), ("two", {"changed": 1}), ("two", {"unchanged": 1})):
+        (folder / "old.txt").write_text(PROSE.format(text))
+        os.utime(folder / "old.txt", (0, 0))
+        assert counts(cli("index", "papers/old.txt", "--json")) == expected
+
+
+def test_a_name_that_leads_nowhere_is_told_and_not_kept(cli: Cli, folder: Path) -> None:
+    done = cli("index", "papers", "typo.pdf")
+    assert done.code == 3
+    assert "typo.pdf" in done.err
     assert cli("status", "--failed", "--json").json["failed"] == []
 
 

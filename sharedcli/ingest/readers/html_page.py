@@ -33,6 +33,7 @@ _SUPERSETS = {
     "euc-kr": "cp949",
     "tis-620": "cp874",
 }
+REPLACEMENT = "\ufffd"
 _ESCAPED = b"\x1b$"
 """How ISO-2022-JP turns to Japanese: seven bits, so that it would pass for UTF-8."""
 
@@ -59,6 +60,9 @@ def decode_page(data: bytes) -> tuple[str, str | None]:
     if not (name == "iso-2022-jp" and _ESCAPED in data):
         with contextlib.suppress(UnicodeDecodeError):
             return data.decode("utf-8-sig"), None
+    if name in ("utf-8", "utf8"):
+        text = data.decode("utf-8-sig", "replace")
+        return text, f"{text.count(REPLACEMENT)} damaged characters were replaced"
     if _KNOWN.fullmatch(name):
         encoding = _SUPERSETS.get(name, name.replace("windows-", "cp"))
         with contextlib.suppress(LookupError):

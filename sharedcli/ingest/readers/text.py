@@ -24,10 +24,11 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _SAMPLE_BYTES = 1 << 17
-_MAX_DAMAGED = 0.05
+_MAX_DAMAGED = 0.5  # of other characters beyond ASCII: in other encodings few happen to be UTF-8
 _MAX_CONTROLS = 0.05
 _FEW_CONTROLS = 32  # so many are tolerated in a short text, where a share says little
 _CONTROLS = re.compile("[\x00-\x07\x0e-\x1a\x1c-\x1f\x7f-\x9f\ufffd]")
+_BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
 _NOT_TEXT = "is no text and no known document format; convert it to PDF or text"
 
 
@@ -75,11 +76,13 @@ def decode(data: bytes) -> tuple[str, str | None]:
         return certain, None
     damaged = data.decode("utf-8", "replace")
     bad = damaged.count("\ufffd")
-    if bad <= _MAX_DAMAGED * sum(1 for char in damaged if char > "\x7f"):
+    if bad <= _MAX_DAMAGED * sum(1 for char in damaged if char > "\x7f" and char != "\ufffd"):
         return _check(damaged), f"{bad} damaged characters were replaced"
     if b"\0" in data[:_SAMPLE_BYTES]:
         raise UnreadableError(_NOT_TEXT)
-    encoding = _guess(data[:_SAMPLE_BYTES])
+    found = _BEYOND_ASCII.search(data)
+    start = max(0, found.start() - _SAMPLE_BYTES // 2) if found else 0
+    encoding = _guess(data[start : start + _SAMPLE_BYTES])
     if encoding is None:
         raise UnreadableError(_NOT_TEXT)
     text = _check(data.decode(encoding, "replace"))

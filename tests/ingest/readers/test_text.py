@@ -44,6 +44,23 @@ def test_guessed_encodings_are_announced(read, text, encoding):
     assert "guessed" in document.warnings[0]
 
 
+def test_an_accent_that_comes_late_is_read(read):
+    plain = "It is a plain English sentence of a long book.\n" * 3000
+    document = read("book.txt", f"{plain}\nThe café cost £5 for Zoë's friend.\n".encode("latin-1"))
+    assert document.text.rstrip().endswith("The café cost £5 for Zoë's friend.")
+    assert "guessed" in document.warnings[0]
+
+
+def test_one_bad_byte_costs_one_character(read):
+    good = "# Notes\n\nThe release — see below — is “big”.\n" + "plain text only.\n" * 60
+    document = read("notes.md", good.encode() + b"caf\xe9 au lait\n")
+    assert document.text.startswith(good)
+    assert document.text.rstrip().endswith("caf\ufffd au lait")
+    assert document.warnings == ("1 damaged characters were replaced",)
+    page = b'<meta charset="utf-8"><p>caf\xc3\xa9 and caf\xe9</p>'
+    assert read("page.html", page).text.strip() == "café and caf\ufffd"
+
+
 def test_short_western_text_is_not_taken_for_another_alphabet(read):
     assert read("w.txt", "déjà vu, Zürich, naïve".encode("cp1252")).text.strip() == (
         "déjà vu, Zürich, naïve"
