@@ -262,7 +262,10 @@ class Engine:
             raise NoStoreError(
                 f"the store {self.settings.store} holds no documents; run `sharedcli index FILE`"
             )
+        loads = self._model is None
         model, encoder, identity = self.model(), self.encoder(), self.identity()
+        if loads:  # which takes seconds, and another process may replace a document meanwhile
+            records = self.documents(documents)
         from sharedcli.engine.asking import Asker
 
         for record in records:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -27,7 +27,13 @@ from sharedcli.engine.following import follow
 from sharedcli.engine.peak import peak_bytes
 from sharedcli.engine.remembered import Rates, remember_rates
 from sharedcli.engine.syncing import Comparison, new_title
-from sharedcli.errors import DocumentError, NoTextError, SharedCLIError, UnreadableError
+from sharedcli.errors import (
+    DocumentError,
+    NoStoreError,
+    NoTextError,
+    SharedCLIError,
+    UnreadableError,
+)
 from sharedcli.ingest.discover import STDIN, FoundFile
 from sharedcli.ingest.document import Document
 from sharedcli.store.identity import RECOMPUTE, TreeIdentity
@@ -166,7 +172,8 @@ class Indexer:
             yield self._failed(found, str(error))
             return
         if known and known.source != found.source:  # or the tree would stay under the other path
-            self._renamed(known, found, 0)
+            with suppress(NoStoreError):  # another run has replaced it by now
+                self._renamed(known, found, 0)
         yield IndexEvent("loading", found.source)
         waited = time.monotonic()
         self._model(), self._encoder()  # what is wrong with these concerns no file

@@ -587,3 +587,24 @@ def test_two_reports_of_one_title_are_told_apart(
     monkeypatch.setattr(asking, "build_prompt", noting)
     engine.ask(QUESTION, ["*.html"])
     assert {"2021.html", "2022.html"} <= set(quoted)
+
+
+def test_a_document_that_is_replaced_while_the_model_loads_is_asked_as_it_is_then(
+    open_engine: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = open_engine(passages=2)
+    before = {record.id for record in other.documents()}
+    with Engine(other.settings) as engine:
+        load = engine.model
+
+        def loading() -> Any:
+            if {record.id for record in other.documents()} == before:
+                (tmp_path / "lamp.txt").write_text(LAMP + TIDE, "utf-8")
+                run_index(other, tmp_path / "lamp.txt")
+            return load()
+
+        monkeypatch.setattr(engine, "model", loading)
+        answer = engine.ask(QUESTION)
+        cited = {source.doc_id for source in answer.sources}
+    assert cited <= {record.id for record in other.documents()}
+    assert cited - before
