@@ -27,6 +27,7 @@ from sharedcli.ingest.sanitise import sanitise
 from sharedcli.settings import Settings, load_settings
 from sharedcli.store.identity import NO_ENCODER
 from sharedcli.store.records import DocumentRecord
+from sharedcli.store.selecting import Names
 from sharedcli.store.store import Store
 
 if TYPE_CHECKING:
@@ -237,7 +238,8 @@ class Engine:
         store = self.store()
         if not selectors:
             return store.documents()
-        chosen = {record.id: record for name in selectors for record in store.resolve(name)}
+        names = Names(store.documents())
+        chosen = {record.id: record for name in selectors for record in names.select(name)}
         return list(chosen.values())
 
     def ask(

@@ -21,9 +21,13 @@ class Failures:
         if os.path.lexists(found.path) or not found.place:
             self._store.record_failure(found.source, reason)
 
+    def has(self, found: FoundFile) -> bool:
+        """Whether the file failed before this run: a scan does so at every one."""
+        return found.place in self._places
+
     def well(self, found: FoundFile) -> None:
         """Forget that a file failed before: its document is as the file is now."""
-        if found.place in self._places:
+        if self.has(found):
             self._store.clear_failure(found.source)
 
     @cached_property

@@ -163,7 +163,8 @@ class Indexer:
             yield self._renamed(known, found, mtime_ns)
             return
         yield IndexEvent("reading", found.source)
-        if found.size >= _SLOW_BYTES and self._preload is not None:
+        slow = found.size >= _SLOW_BYTES and not self._failures.has(found)
+        if slow and self._preload is not None:
             ahead.aside(self._preload)
             self._preload = None
         try:

@@ -43,15 +43,15 @@ def open_frontiers(
     """Spend ``budget`` slots on the chunks that hold the best of the ``ranked`` passages.
 
     Returns:
-        One frontier per opened chunk, and the trees of all ``records`` by id.
+        One frontier per opened chunk, and the trees of the documents that have some, by id.
     """
-    trees = {record.id: stored_tree(store, record) for record in records}
     by_doc: dict[str, list[tuple[int, int, float]]] = {}
     texts: dict[str, str] = {}
     for hit in ranked[:CHUNK_PASSAGES]:
         if hit.doc_id not in texts:
             texts[hit.doc_id] = store.load_document(hit.doc_id).text
         by_doc.setdefault(hit.doc_id, []).extend(scored_windows(hit, texts[hit.doc_id]))
+    trees = {record.id: stored_tree(store, record) for record in records if record.id in by_doc}
     relevance = {}
     for doc_id, spans in by_doc.items():
         for chunk in store.chunks(doc_id):
@@ -62,5 +62,5 @@ def open_frontiers(
                 leaves = tree.level(chunk.index, tree.geometry.depth)
                 spans_of = tokens.char_spans_from([leaf.start for leaf in leaves])
                 relevance[doc_id, chunk.index] = leaf_relevance(spans_of, near)
-    opened = {doc_id: trees[doc_id] for doc_id in by_doc}
+    opened = {doc_id: trees[doc_id] for doc_id in by_doc}  # best first
     return budgeted_frontiers(opened, relevance, budget), trees

@@ -162,17 +162,17 @@ def missing(
     """
     places = {one.place for one in found}
     told: set[str] = set()
-    for folder in paths:
-        if folder == STDIN or not Path(folder).is_dir():
-            continue
+    folders = [path for path in paths if path != STDIN and Path(path).is_dir()]
+    others = [
+        record
+        for record in (store.documents() if folders else ())
+        if record.source != STDIN and record.place not in places
+    ]
+    for folder in folders:
         lost = [
             record
-            for record in store.documents()
-            if record.source != STDIN
-            and record.place not in places
-            and record.id not in told
-            and lies_in(record.place, folder)
-            and is_gone(record.place)
+            for record in others
+            if record.id not in told and lies_in(record.place, folder) and is_gone(record.place)
         ]
         told.update(record.id for record in lost)
         if lost:

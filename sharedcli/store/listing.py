@@ -9,10 +9,11 @@ import shlex
 from pathlib import Path
 
 from sharedcli.errors import CorruptionError, ModelMismatchError
-from sharedcli.store import ledger, rows, selecting
+from sharedcli.store import ledger, rows
 from sharedcli.store.catalogue import Catalogue
 from sharedcli.store.identity import TreeIdentity
 from sharedcli.store.records import DocumentRecord, FailedFile
+from sharedcli.store.selecting import Names
 
 
 class Listing:
@@ -53,7 +54,7 @@ class Listing:
             NoStoreError: nothing matches.
             UsageError: ``one`` is asked for and several match.
         """
-        return selecting.select(self.documents(), selector, one=one)
+        return Names(self.documents()).select(selector, one=one)
 
     def find(self, source: str) -> DocumentRecord | None:
         """Return the document that was read from this path, spelt so, if there is one.

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from sharedcli.engine.indexing import Indexer
+
 Cli = Callable[..., Any]
 PROSE = "The fog bell was rung by hand {} times in every minute of the night.\n"
 
@@ -202,6 +204,26 @@ def test_a_failed_file_that_is_as_it_was_again_is_forgotten(cli: Cli, folder: Pa
     notes.write_bytes(good)
     assert counts(cli("index", "papers", "--json")) == {"unchanged": 1}
     assert cli("status", "--failed", "--json").json["failed"] == []
+
+
+def test_a_file_that_fails_at_every_run_loads_no_model(
+    cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "scan.txt").touch()
+    cli("index", "papers")
+    loads: list[int] = []
+    made = Indexer.__init__
+
+    def make(self: Indexer, *given: Any, **named: Any) -> None:
+        made(self, *given, **{**named, "preload": lambda: loads.append(1)})
+
+    monkeypatch.setattr(Indexer, "__init__", make)
+    monkeypatch.setattr("sharedcli.engine.indexing._SLOW_BYTES", 0)
+    assert cli("index", "papers").code == 3
+    assert loads == []
+    (folder / "more.txt").write_text(PROSE.format("more"))
+    assert cli("index", "papers").code == 3
+    assert loads == [1]
 
 
 def test_the_repair_that_is_named_works(cli: Cli, folder: Path, tmp_path: Path) -> None:

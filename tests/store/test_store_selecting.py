@@ -6,7 +6,7 @@ import pytest
 
 from sharedcli.errors import NoStoreError, UsageError
 from sharedcli.store.records import DocumentRecord
-from sharedcli.store.selecting import select
+from sharedcli.store.selecting import Names
 
 
 def record(id_: str, source: str, title: str) -> DocumentRecord:
@@ -43,38 +43,38 @@ DOCUMENTS = [
     ],
 )
 def test_selectors(selector: str, found: list[int]) -> None:
-    assert select(DOCUMENTS, selector) == [DOCUMENTS[i] for i in found]
+    assert Names(DOCUMENTS).select(selector) == [DOCUMENTS[i] for i in found]
 
 
 def test_relative_paths(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     (document,) = [record("1" * 12, str(tmp_path / "a.txt"), "x")]
-    assert select([document], "./a.txt") == [document]
+    assert Names([document]).select("./a.txt") == [document]
 
 
 def test_nothing_found_says_what_there_is() -> None:
     with pytest.raises(NoStoreError, match=r"'zzz'.*abcd12345678 \(/files/report.pdf\).*sharedcli"):
-        select(DOCUMENTS, "zzz")
+        Names(DOCUMENTS).select("zzz")
     with pytest.raises(NoStoreError, match="the store is empty"):
-        select([], "zzz")
+        Names([]).select("zzz")
     with pytest.raises(NoStoreError):
-        select(DOCUMENTS, "abc\0d")
+        Names(DOCUMENTS).select("abc\0d")
     with pytest.raises(NoStoreError):
-        select(DOCUMENTS, "ff")  # two digits are no name
+        Names(DOCUMENTS).select("ff")  # two digits are no name
 
 
 def test_a_part_of_a_name_is_told_how_to_be_one() -> None:
     with pytest.raises(NoStoreError, match=r"'epor'; there is abcd12345678 .*; '\*epor\*' does$"):
-        select(DOCUMENTS, "epor")
+        Names(DOCUMENTS).select("epor")
 
 
 def test_one_document_where_one_is_needed() -> None:
-    assert select(DOCUMENTS, "abcd1", one=True) == [DOCUMENTS[0]]
+    assert Names(DOCUMENTS).select("abcd1", one=True) == [DOCUMENTS[0]]
     with pytest.raises(UsageError, match=r"2 documents match.*abcd12345678.*abcd99999999"):
-        select(DOCUMENTS, "report.pdf", one=True)
+        Names(DOCUMENTS).select("report.pdf", one=True)
 
 
 @pytest.mark.parametrize("selector", ["", "  "])
 def test_an_empty_selector_is_refused(selector: str) -> None:
     with pytest.raises(UsageError):
-        select(DOCUMENTS, selector)
+        Names(DOCUMENTS).select(selector)
