@@ -166,7 +166,7 @@ def missing(
     others = [
         record
         for record in (store.documents() if folders else ())
-        if record.source != STDIN and record.place not in places
+        if record.path and record.place not in places  # what was imported has no file to miss
     ]
     for folder in folders:
         lost = [

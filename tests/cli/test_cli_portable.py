@@ -23,6 +23,19 @@ def test_a_tree_goes_to_another_store_and_answers_there(library: Path, cli: Cli)
     assert cli("import", "notes.tree", "--store", "other").out == taken["document"]["id"] + "\n"
 
 
+def test_an_imported_tree_is_not_missed_in_a_folder(library: Path, cli: Cli) -> None:
+    Path("papers").mkdir()
+    Path("notes.txt").rename("papers/notes.txt")
+    cli("index", "papers")
+    cli("export", "papers/notes.txt", "-o", "notes.tree")
+    cli("import", "notes.tree", "--store", "other")
+    Path("papers/notes.txt").rename("papers/own.txt")
+    Path("papers/own.txt").write_text("The fog bell was rung by hand in the night. " * 20)
+    assert cli("index", "--prune", "papers", "--store", "other").code == 0
+    listed = cli("list", "--store", "other", "--json").json["documents"]
+    assert {one["source"] for one in listed} == {"papers/notes.txt", "papers/own.txt"}
+
+
 def test_an_imported_tree_of_another_model_is_refused_by_name(
     library: Path, cli: Cli, tiny_folder: Callable[[str], Path]
 ) -> None:
