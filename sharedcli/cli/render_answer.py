@@ -24,7 +24,7 @@ _ENDED = {
 _CONFIDENCE = ((0.8, "high"), (0.6, "fair"), (0.0, "low: read the sources"))
 """From which probability on what is said; how often each is right is in docs/reference."""
 
-SHOWN = 5
+SHOWN = 3
 """Sources shown; ``--json`` has them all."""
 
 SHOWN_SPECIFICS = 3

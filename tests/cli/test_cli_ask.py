@@ -246,13 +246,18 @@ def test_an_error_while_answering_ends_the_line(
 
 
 def test_files_of_the_same_name_are_told_apart(answers: Callable[[Answer], None], cli: Cli) -> None:
-    sources = tuple(
-        Citation(doc, key * 12, "t", 3, None, "quote", 0.5, path=f"/{key}/x.pdf")
-        for doc, key in (("a/x.pdf", "a"), ("b/x.pdf", "b"), ("x.pdf", "c"), ("x.pdf", "d"))
-    )
-    answers(_answer("Yes.", sources=sources))
-    err = cli("ask", "What rose?").err
-    for name in ("a/x.pdf", "b/x.pdf", "/c/x.pdf", "/d/x.pdf"):
-        assert f"  {name}, p. 3" in err
+    for names, shown in (
+        (("a/x.pdf", "b/x.pdf"), ("a/x.pdf", "b/x.pdf")),
+        (("x.pdf", "x.pdf"), ("/0/x.pdf", "/1/x.pdf")),
+        (("a/x.pdf", "x.pdf", "x.pdf"), ("a/x.pdf", "/1/x.pdf", "/2/x.pdf")),
+    ):
+        sources = tuple(
+            Citation(doc, f"{key}" * 12, "t", 3, None, "quote", 0.5, path=f"/{key}/x.pdf")
+            for key, doc in enumerate(names)
+        )
+        answers(_answer("Yes.", sources=sources))
+        err = cli("ask", "What rose?").err
+        for name in shown:
+            assert f"  {name}, p. 3" in err
     cited = cli("ask", "What rose?", "--json").json["citations"]
     assert not any("path" in one for one in cited)
