@@ -41,14 +41,18 @@ class Grounds:
     def nearness(self, said: str) -> float | None:
         """Return the share of the question's words that stand near what ``said`` adds to it.
 
-        Words count by weight, and the best place of any figure or name. 0 where none stands in a
-        passage as a whole, None where ``said`` adds none.
+        Words count by weight, at the best place of each figure or name: the mean of these, 0 for
+        one that stands in no passage as a whole. None where ``said`` adds none.
         """
         added = specifics(said, self.question)
         if not added or not self.weights:
             return None
         texts = [passage.casefold() for passage in self.passages]
-        return max(self._around(text, one.casefold()) for one in added for text in texts)
+        best = [
+            max((self._around(text, one.casefold()) for text in texts), default=0.0)
+            for one in added
+        ]
+        return sum(best) / len(best)
 
     def _around(self, text: str, one: str) -> float:
         # a table tells once, above its columns, that its figures are millions

@@ -27,7 +27,7 @@ def grounds(question: str, *passages: str, **weights: float) -> Grounds:
         ("The auditor cost 1487 thousand.", 0.0),
         ("The auditor cost 1,487 thousand.", 1.0),
         ("The auditor cost 1,487 billion.", 1.0),  # a scale may stand above the columns
-        ("Between Bill and Deloitte.", 1.0),  # the best place counts
+        ("Between Bill and Deloitte.", 0.5),
         ("The auditor is not told.", None),
         ("", None),
     ],
@@ -40,6 +40,7 @@ def test_rare_words_weigh_more_and_endings_do_not_matter() -> None:
     asked = grounds("Who audited MGM?", BOARD, audited=3.0, mgm=1.0)
     assert asked.nearness("It is Deloitte.") == pytest.approx(0.75)
     assert grounds("Who?", BOARD).nearness("It is Deloitte.") is None  # no words to look for
+    assert grounds("Who audited it?", audited=1.0).nearness("It is Deloitte.") == 0.0
 
 
 def test_the_best_passage_counts_and_reach_ends() -> None:
