@@ -19,15 +19,24 @@ def distinct_names(documents: Mapping[str, Document], places: Mapping[str, str])
         documents: by id.
         places: where their files are, by id: a relative path may be that of two files.
     """
-    named: dict[str, str] = {}
-    for names in (
+    return first_distinct(
         {key: document.title for key, document in documents.items()},
         {key: PurePath(document.source).name for key, document in documents.items()},
         {key: document.source for key, document in documents.items()},
-        {key: places.get(key, "") for key in documents},
-    ):
+        {key: places.get(key) or document.source for key, document in documents.items()},
+    )
+
+
+def first_distinct(*choices: Mapping[str, str]) -> dict[str, str]:
+    """Return for each key the first of its names that no other key has there, or its last.
+
+    Args:
+        choices: names by key, the same keys in each.
+    """
+    named: dict[str, str] = {}
+    for names in choices:
         counts = Counter(names.values())
         for key, name in names.items():
             if counts[name] == 1:
                 named.setdefault(key, name)
-    return {key: named.get(key, document.source) for key, document in documents.items()}
+    return {key: named.get(key, last) for key, last in choices[-1].items()}

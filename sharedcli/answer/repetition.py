@@ -49,7 +49,8 @@ def without_repetition(pieces: Iterable[str]) -> Iterator[str]:
             yield held[:sure]
             held = held[sure:]
     if not _loops(tail):
-        again = any(f"{sentence} ".startswith(_words(current)) for sentence in said)
+        begun = " ".join(current.split())
+        again = any(f"{sentence} ".startswith(f"{begun} ") for sentence in said)  # by whole words
         yield from _without(held, current if again else "")
 
 
@@ -61,13 +62,8 @@ def _without(held: str, current: str) -> Iterator[str]:
 
 def _may_repeat(current: str, said: set[str]) -> bool:
     """Whether what is being said is how one of the sentences began."""
-    begun = _words(current).rstrip()
+    begun = " ".join(current.split())
     return any(sentence.startswith(begun) for sentence in said)
-
-
-def _words(current: str) -> str:
-    """Whole words, each with a blank behind it."""
-    return "".join(f"{word} " for word in current.split())
 
 
 def _finished(current: str) -> str:

@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from sharedcli.answer.naming import first_distinct
 from sharedcli.cli.render import Terminal, clean
 from sharedcli.cli.wording import duration, place, plural
 
@@ -166,11 +167,9 @@ def _source_line(sources: Sequence[Citation]) -> str:
 def _short_names(sources: Sequence[Citation]) -> dict[str, str]:
     """By document's id: file names, or paths where two have the same name, whole if need be."""
     documents = {source.doc_id: source for source in sources}
-    bases = {key: PurePath(one.doc).name or one.doc for key, one in documents.items()}
-    given = {key: one.doc for key, one in documents.items()}
-    shown = {}
-    for key, one in documents.items():
-        names = [bases, given]
-        alone = (name[key] for name in names if list(name.values()).count(name[key]) == 1)
-        shown[key] = "standard input" if one.doc == "-" else next(alone, one.path or one.doc)
-    return {key: clean(name) for key, name in shown.items()}
+    shown = first_distinct(
+        {key: PurePath(one.doc).name or one.doc for key, one in documents.items()},
+        {key: one.doc for key, one in documents.items()},
+        {key: one.path or one.doc for key, one in documents.items()},
+    )
+    return {key: clean("standard input" if name == "-" else name) for key, name in shown.items()}

@@ -15,6 +15,7 @@ from sharedcli.ingest.reading import Section
 from sharedcli.ingest.sanitise import printable_path, sanitise, sanitise_line
 
 _LABEL_CHARS = 120
+_HEADING_CHARS = 1000  # with its signs; a label of no more characters can equal it
 
 
 class Assembler:
@@ -94,6 +95,8 @@ class Assembler:
 
 def _is_heading(text: str, label: str | None) -> bool:
     """Whether a section is blank or nothing but its heading, with markdown's signs or not."""
+    if len(text) > _HEADING_CHARS:
+        return False
     words = bare_heading(text)
     return not words or (label is not None and words == bare_heading(label))
 

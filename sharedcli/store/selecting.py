@@ -10,7 +10,6 @@ from sharedcli.errors import NoStoreError, UsageError
 from sharedcli.ingest.sanitise import absolute_path
 from sharedcli.store.records import DocumentRecord
 
-STDIN = "-"
 _SHOWN = 5
 _ID_PREFIX = 4
 
@@ -28,7 +27,7 @@ class Names:
     def __init__(self, documents: Sequence[DocumentRecord]) -> None:
         self._documents = documents
         self._ids = self._by(lambda one: one.id)
-        self._places = self._by(lambda one: one.source if one.source == STDIN else one.place)
+        self._places = self._by(lambda one: one.source if one.source == "-" else one.place)
         self._sources = self._by(lambda one: one.source)
         self._files = self._by(lambda one: PurePath(one.source).name)
         self._titles = self._by(lambda one: one.title.casefold())
@@ -66,7 +65,7 @@ class Names:
         return found
 
     def _exactly(self, selector: str) -> list[DocumentRecord]:
-        path = selector if "\0" in selector or selector == STDIN else absolute_path(selector)
+        path = selector if "\0" in selector or selector == "-" else absolute_path(selector)
         return (
             self._ids.get(selector.lower())
             or self._places.get(path)

@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 from sharedcli.model.adapter import Adapter, AdapterConfig, load_adapter
 from sharedcli.model.base import Base
+from sharedcli.training.adapter_plan import AdapterPlan
 from sharedcli.training.recipe import Recipe
 
-_SHAPE = (
-    "form",
-    "injected_layers",
-    "key_position_mode",
-    "compressor_rank",
-    "decoder_rank",
-    "lora_alpha",
-    "full_layers",
-    "slot_bias",
-    "sink_tokens",
-    "summary_layer",
-)
+_SHAPE = tuple(one.name for one in fields(AdapterPlan) if one.name != "geometry")
 """What an adapter is made with and keeps, by its name in a recipe and in ``AdapterConfig``."""
 
 

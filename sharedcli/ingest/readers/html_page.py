@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from sharedcli.ingest.limits import Limits
 from sharedcli.ingest.readers.markup import sections_of
-from sharedcli.ingest.readers.text import decode, read_all
+from sharedcli.ingest.readers.text import decode, decode_damaged, read_all
 from sharedcli.ingest.reading import Reading
 
 _DECLARED = re.compile(
@@ -33,7 +33,6 @@ _SUPERSETS = {
     "euc-kr": "cp949",
     "tis-620": "cp874",
 }
-REPLACEMENT = "\ufffd"
 _ESCAPED = b"\x1b$"
 """How ISO-2022-JP turns to Japanese: seven bits, so that it would pass for UTF-8."""
 
@@ -61,8 +60,7 @@ def decode_page(data: bytes) -> tuple[str, str | None]:
         with contextlib.suppress(UnicodeDecodeError):
             return data.decode("utf-8-sig"), None
     if name in ("utf-8", "utf8"):
-        text = data.decode("utf-8-sig", "replace")
-        return text, f"{text.count(REPLACEMENT)} damaged characters were replaced"
+        return decode_damaged(data)
     if _KNOWN.fullmatch(name):
         encoding = _SUPERSETS.get(name, name.replace("windows-", "cp"))
         with contextlib.suppress(LookupError):

@@ -9,6 +9,7 @@ It knows columns and places of text, not markup.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -39,7 +40,7 @@ class TableCells:
         self._next = 0
 
     def cell(self, text: str, place: int, colspan: int, rowspan: int) -> None:
-        """Add a cell with its text; ``place`` is returned for it if it needs a dash."""
+        """Add a cell with its text; ``blank`` names its ``place`` if it needs a dash."""
         # What a cell of several rows leaves over is not worked out: no dash is better than a wrong.
         self._certain &= rowspan == 1
         span = min(max(colspan, 1), _WIDEST)
@@ -53,13 +54,11 @@ class TableCells:
         if not self._certain or len(rows) < _LEAST_ROWS:
             return {}
         figures = Counter(cell.column for row in rows for cell in row[1:] if _is_figure(cell))
-        usual = [column for column, count in figures.items() if count >= _USUAL * len(rows)]
-        if len(usual) > _WIDEST:
-            return {}
+        usual = sorted(column for column, n in figures.items() if n >= _USUAL * len(rows))
         found: dict[int, int] = {}
         for cell in (cell for row in rows for cell in row[1:] if not cell.text):
-            under = sum(cell.column <= column < cell.column + cell.span for column in usual)
-            if under:
+            end = cell.column + cell.span
+            if under := bisect_left(usual, end) - bisect_left(usual, cell.column):
                 found[cell.place] = under
         return found
 

@@ -74,10 +74,11 @@ def decode(data: bytes) -> tuple[str, str | None]:
     certain = decode_certain(data)
     if certain is not None:
         return certain, None
-    damaged = data.decode("utf-8", "replace")
+    damaged, warning = decode_damaged(data)
+    beyond = sum(1 for char in damaged if char > "\x7f")
     bad = damaged.count("\ufffd")
-    if bad <= _MAX_DAMAGED * sum(1 for char in damaged if char > "\x7f" and char != "\ufffd"):
-        return _check(damaged), f"{bad} damaged characters were replaced"
+    if bad <= _MAX_DAMAGED * (beyond - bad):
+        return _check(damaged), warning
     if b"\0" in data[:_SAMPLE_BYTES]:
         raise UnreadableError(_NOT_TEXT)
     found = _BEYOND_ASCII.search(data)
@@ -87,6 +88,12 @@ def decode(data: bytes) -> tuple[str, str | None]:
         raise UnreadableError(_NOT_TEXT)
     text = _check(data.decode(encoding, "replace"))
     return text, f"the encoding is not stated and was guessed to be {encoding}"
+
+
+def decode_damaged(data: bytes) -> tuple[str, str]:
+    """Return the text of UTF-8 with damaged bytes, and a sentence that counts them."""
+    text = data.decode("utf-8-sig", "replace")
+    return text, f"{text.count(chr(0xFFFD))} damaged characters were replaced"
 
 
 def _guess(sample: bytes) -> str | None:
