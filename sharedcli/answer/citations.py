@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sharedcli.ingest.document import Document, Page, bare_heading
 from sharedcli.retrieve.rank import RankedPassage
+from sharedcli.store.ngrams import unspaced
 from sharedcli.store.records import Passage
 
 QUOTE_CHARS = 240
@@ -23,7 +24,7 @@ _BLANK_LINES = re.compile(r"\n[ \t]*\n\s*")
 _LOCATED_WORDS = 8
 _LONGEST = 500  # characters of a heading that are looked at
 _HEADINGS = 6  # as deep as markdown and HTML go
-_SENTENCE = re.compile(r"[.!?][\"'”’)]? ")
+_SENTENCE = re.compile(r"[.!?][\"'”’)]? |[。！？][”’」』）]?")
 
 
 @dataclass(frozen=True)
@@ -146,15 +147,10 @@ def quote(text: str, terms: Sequence[str] = ()) -> str:
     if len(folded) <= QUOTE_CHARS:
         return folded
     stems = {term.casefold()[: max(4, len(term) - 2)] for term in terms}
-    hits = [
-        (word.start(), stem)
-        for word in _WORD.finditer(folded)
-        for stem in stems
-        if word.group().casefold().startswith(stem)
-    ]
+    hits = list(_hits(folded, stems))
     starts = [0, *(end.end() for end in _SENTENCE.finditer(folded))]
     sentences = {starts[bisect_right(starts, at) - 1] for at, _ in hits} or {0}
-    near = {max(0, folded.rfind(" ", 0, max(0, at - _LEAD)) + 1) for at, _ in hits}
+    near = {_word_start(folded, max(0, at - _LEAD)) for at, _ in hits}
 
     def worth(start: int) -> tuple[int, bool, int]:
         inside = {stem for at, stem in hits if start <= at < start + QUOTE_CHARS - _LEAD}
@@ -165,4 +161,20 @@ def quote(text: str, terms: Sequence[str] = ()) -> str:
     before = "" if start in sentences or start == 0 else "… "
     if start + QUOTE_CHARS >= len(folded):
         return before + cut
-    return f"{before}{cut.rsplit(' ', 1)[0]} …"
+    end = _word_start(folded, start + QUOTE_CHARS)
+    return f"{before}{(folded[start:end] if end > start else cut).rstrip()} …"
+
+
+def _hits(text: str, stems: Collection[str]) -> Iterator[tuple[int, str]]:
+    """Where words begin with a stem; one of a script without blanks may stand anywhere."""
+    for word in _WORD.finditer(text):
+        for stem in stems:
+            if word.group().casefold().startswith(stem):
+                yield word.start(), stem
+    for stem in filter(unspaced, stems):
+        yield from ((at.start(), stem) for at in re.finditer(re.escape(stem), text))
+
+
+def _word_start(text: str, at: int) -> int:
+    """The start of the word at a place; the place itself where no blanks are written."""
+    return at if unspaced(text[at : at + 1]) else text.rfind(" ", 0, at) + 1

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from sharedcli.answer.attribution import specifics, unscaled
+from sharedcli.store.ngrams import with_ngrams
 
 REACH = 160
 """Characters before and behind a figure or name in which words of the question count: two lines."""
@@ -62,7 +63,7 @@ class Grounds:
 
     def _share(self, text: str, place: re.Match[str]) -> float:
         beside = text[max(0, place.start() - REACH) : place.end() + REACH]
-        words = _WORD.findall(beside)
+        words = _WORD.findall(with_ngrams(beside))
         found = sum(
             weight
             for term, weight in self.weights.items()

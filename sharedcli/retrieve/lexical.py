@@ -8,6 +8,8 @@ Notable choices:
 - Every word is quoted, so nothing that a user types is read as FTS5 syntax.
 - A fiscal year is searched as a plain year too: "FY2022", "FY22" -> 2022. A figure and an
   abbreviation are one word, and phrases of the index: "34,229", "U.S.".
+- Scripts without blanks between words are searched for by the pieces that the index has of them;
+  pieces of Japanese particles and endings (Hiragana) are dropped like stop words.
 - One letter or digit counts if it is a digit or a capital: "Note 4", "vitamin C". So does a stop
   word in capitals among words that are not: "the WHO".
 
@@ -20,11 +22,16 @@ import re
 
 from sharedcli.retrieve.vocabulary import document_phrases
 from sharedcli.store.fulltext import quote_term
+from sharedcli.store.ngrams import HIRAGANA, SOUTH_EAST_ASIAN, unspaced, with_ngrams
 
 MAX_TERMS = 64
 """Words and phrases in one expression at most; a pasted page must not become one huge query."""
 
-_WORD = re.compile(r"\d+(?:[.,]\d+)+|(?<!\w)(?:[^\W\d_]\.){2,}|\w+(?:[&'’]\w+)*")
+_MARKS = r"\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u0900-\u0963\u0966-\u0dff"
+"""Accents, vowel points, Indic vowel signs: parts of a word, which Python's ``\\w`` ends there."""
+_LETTER = rf"[\w{_MARKS}{SOUTH_EAST_ASIAN}]"
+_WORD = re.compile(rf"\d+(?:[.,]\d+)+|(?<!\w)(?:[^\W\d_]\.){{2,}}|{_LETTER}+(?:[&'’]{_LETTER}+)*")
+_PARTICLES = re.compile(rf"[{HIRAGANA}]+")
 _FISCAL_YEAR = re.compile(r"fy'?(?:20)?(\d\d)")
 _STOP_TEXT = """
 a about above after again against all also am an and any are as at be because been before being
@@ -45,7 +52,7 @@ def query_terms(question: str) -> list[str]:
     A question of stop words alone keeps them.
     """
     shouted = question.isupper()
-    words = _WORD.findall(question)
+    words = _words(question)
     chosen = [_plain(word) for word in words if _tells(word, shouted)] or [*map(_plain, words)]
     years = [f"20{year[1]}" for word in chosen if (year := _FISCAL_YEAR.fullmatch(word))]
     return list(dict.fromkeys(chosen + years))
@@ -53,12 +60,18 @@ def query_terms(question: str) -> list[str]:
 
 def capitalised_terms(question: str) -> list[str]:
     """Those of ``query_terms`` that are written with a capital, as names are."""
-    written = {_plain(word) for word in _WORD.findall(question) if word[0].isupper()}
+    written = {_plain(word) for word in _words(question) if word[0].isupper()}
     return [term for term in query_terms(question) if term in written]
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(with_ngrams(text))
 
 
 def _tells(word: str, shouted: bool) -> bool:
     """Whether a word is searched for; ``shouted`` if all of the question is in capitals."""
+    if unspaced(word):
+        return not _PARTICLES.fullmatch(word)
     if len(word) == 1:
         return word.isdigit() or (word.isupper() and word not in "AI" and not shouted)
     name = word.isupper() and not shouted

@@ -8,8 +8,8 @@ Notable choices:
   only vectors are kept, take the first end of either kind, as those of every stored tree do.
 - Two grains: full-text ranking is best over about 180 words, sentence vectors over about 60.
   So a passage is one row of the full-text index and holds up to three windows with a vector each.
-- Long runs without spaces count as several words, and each CJK character as one, so that sizes
-  stay bounded whatever the document holds.
+- Long runs without spaces count as several words, each CJK character as one, and four letters
+  of Thai or Khmer, so that sizes stay bounded whatever the document holds.
 
 It knows nothing of tokens, models or disks.
 """
@@ -22,6 +22,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from sharedcli.ingest.document import Document
+from sharedcli.store.ngrams import CJK, SOUTH_EAST_ASIAN
 from sharedcli.store.records import Passage
 
 PASSAGE_WORDS = 180
@@ -36,8 +37,7 @@ WINDOWS = 3
 Span = tuple[int, int]
 Ends = Callable[[str, Span, Span], bool]
 
-_CJK = r"\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
-_WORD = re.compile(rf"[{_CJK}]|[^\s{_CJK}]{{1,40}}")
+_WORD = re.compile(rf"[{CJK}]|[{SOUTH_EAST_ASIAN}]{{1,4}}|[^\s{CJK}{SOUTH_EAST_ASIAN}]{{1,40}}")
 _ABBREVIATION = re.compile(r"(?<![^\W\d_])(?:[A-Za-z]|[A-Z][a-z]{1,3})\.\Z")
 """What mostly ends no sentence: "U.S.", "Mr.", "Inc.", "Corp."."""
 _LINE = 200

@@ -25,7 +25,7 @@ from sharedcli.errors import (
     StoreLockedError,
     UsageError,
 )
-from sharedcli.store import durable, ledger, schema
+from sharedcli.store import durable, ledger, migrations, schema
 
 CATALOGUE = "catalogue.sqlite3"
 _BUSY_TIMEOUT_S = 20.0
@@ -167,7 +167,7 @@ def upgrade(store: Path) -> None:
     catalogue = Catalogue(store, write=True)
     try:
         with catalogue.writing() as connection:
-            schema.migrate(connection, schema.version(connection))
+            migrations.migrate(connection, schema.version(connection))
     finally:
         catalogue.close()
 

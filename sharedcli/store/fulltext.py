@@ -3,6 +3,8 @@
 Notable choices:
 - The index is contentless; to take a passage out of it, its exact text must be given again, which
   the caller cuts from the (verified) document.
+- Scripts without blanks between words are indexed by pieces of their runs (``ngrams``); a question
+  is cut up in the same way.
 - What reaches ``MATCH`` is FTS5 syntax. Text that a user typed must go through ``quote_term``.
 """
 
@@ -14,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sharedcli.errors import UsageError
+from sharedcli.store.ngrams import with_ngrams
 from sharedcli.store.records import Passage, PassageHit
 from sharedcli.store.schema import ORDINAL_BITS
 
@@ -111,4 +114,4 @@ def _rowid(key: int, passage: Passage) -> int:
 
 def _indexed(text: str, passage: Passage) -> str:
     # SQLite takes no lone surrogates; the stored text keeps them.
-    return text[passage.start : passage.end].encode("utf-8", "replace").decode()
+    return with_ngrams(text[passage.start : passage.end]).encode("utf-8", "replace").decode()

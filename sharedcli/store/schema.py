@@ -1,4 +1,4 @@
-"""The catalogue's tables, its format version, and the steps from older versions to this one.
+"""The catalogue's tables and its format version.
 
 Notable choices:
 - Rows that are read one by one carry a SHA-256 of their own content, because SQLite does not notice
@@ -12,9 +12,8 @@ Notable choices:
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """``PRAGMA user_version`` of stores that this release writes."""
 
 APPLICATION_ID = 0x53684C4D
@@ -103,9 +102,6 @@ FULL_TEXT_TABLES = (
 )
 """The index, and a view of its words that ``check`` compares; the view stores nothing."""
 
-MIGRATIONS: Mapping[int, Callable[[sqlite3.Connection], None]] = {}
-"""Step ``n`` turns a store of version ``n`` into one of version ``n + 1``."""
-
 
 def version(connection: sqlite3.Connection) -> int:
     """Return the store's format version; 0 if it has no tables yet."""
@@ -118,10 +114,3 @@ def create(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
-
-
-def migrate(connection: sqlite3.Connection, current: int) -> None:
-    """Take a store from version ``current`` to this one. Runs inside the caller's transaction."""
-    for step in range(current, FORMAT_VERSION):
-        MIGRATIONS[step](connection)
-        connection.execute(f"PRAGMA user_version = {step + 1}")

@@ -36,6 +36,14 @@ def test_a_fact_without_sentences_around_it_is_still_shown() -> None:
     assert "Net sales 14,694" in found
 
 
+def test_words_without_blanks_between_them_are_found_too() -> None:
+    filler = "小屋有两张床和一个炉子，东风起时会冒烟。" * 30
+    found = quote(f"{filler}灯的油量为四升。{filler}", ["油量", "炉火"])
+    assert found.startswith("灯的油量为四升。小屋")
+    table = "十二" * 200 + "油量四升" + "三四" * 200
+    assert "油量四升" in quote(table, ["油量"])
+
+
 @given(
     st.text("ab. \n", max_size=900),
     st.lists(st.text("ab", min_size=1, max_size=5), max_size=4),

@@ -64,6 +64,10 @@ def test_stop_words_go_and_repetitions_too() -> None:
         ("WHAT DOES THE WHO SAY?", ["say"]),
         ("What percentage of women work there?", ["women", "work"]),
         ("A lamp is what I want", ["lamp", "want"]),
+        ("2023年の売上高はいくらですか？", ["2023", "年", "売上", "上高"]),  # no particles
+        ("これは？", ["これ", "れは"]),
+        ("हिन्दी में क्या है?", ["हिन्दी", "में", "क्या", "है"]),  # vowel signs end no word
+        ("กันยายน", ["กันย", "ันยา", "นยาย", "ยายน"]),
     ],
 )
 def test_what_is_searched_for(question: str, terms: list[str]) -> None:

@@ -94,6 +94,8 @@ def test_a_run_without_spaces_is_cut_too() -> None:
     assert max(end - start for start, end in spans) <= 1.5 * 180 * 40 + 40
     cjk = split_text("本" * 1000, 180)
     assert max(end - start for start, end in cjk) <= 1.5 * 180
+    thai = split_text("ภาษาไทย" * 1000, 180)
+    assert max(end - start for start, end in thai) <= 1.5 * 180 * 4
 
 
 def test_blank_pages_have_no_passage() -> None:

@@ -1,7 +1,9 @@
 """Versions, foreign files, migrations, and errors of SQLite in words."""
 
+import dataclasses
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,8 +17,9 @@ from sharedcli.errors import (
     StoreLockedError,
     UsageError,
 )
-from sharedcli.store import schema
+from sharedcli.store import fulltext, migrations, schema
 from sharedcli.store.catalogue import Catalogue, guarded
+from sharedcli.store.records import Passage
 from sharedcli.store.store import Store
 
 
@@ -44,8 +47,9 @@ def test_the_promised_settings_hold(store: Store) -> None:
 def test_a_newer_format_is_refused_by_name(tmp_path: Path) -> None:
     Store.open(tmp_path, create=True).close()
     pragma(tmp_path, f"user_version = {schema.FORMAT_VERSION + 1}")
+    newer = rf"format version {schema.FORMAT_VERSION + 1}.*upgrade sharedcli"
     for create in (True, False):
-        with pytest.raises(ModelMismatchError, match=r"format version 2.*upgrade sharedcli"):
+        with pytest.raises(ModelMismatchError, match=newer):
             Store.open(tmp_path, create=create)
 
 
@@ -81,17 +85,35 @@ def test_older_stores_are_brought_up_to_date(
         connection.execute("CREATE TABLE never (x)")
         raise sqlite3.OperationalError("database or disk is full")
 
-    monkeypatch.setattr(schema, "FORMAT_VERSION", 3)
-    monkeypatch.setattr(schema, "MIGRATIONS", {1: step, 2: failing})
+    now = schema.FORMAT_VERSION
+    monkeypatch.setattr(schema, "FORMAT_VERSION", now + 2)
+    monkeypatch.setattr(migrations, "STEPS", {now: step, now + 1: failing})
     with pytest.raises(SharedCLIError, match="no space"):
         Store.open(tmp_path)
-    assert pragma(tmp_path, "user_version") == (1,)
-    monkeypatch.setattr(schema, "MIGRATIONS", {1: step, 2: lambda _: None})
+    assert pragma(tmp_path, "user_version") == (now,)
+    monkeypatch.setattr(migrations, "STEPS", {now: step, now + 1: lambda _: None})
     with Store.open(tmp_path) as store:
         assert samples.dump(store) == before
-    assert pragma(tmp_path, "user_version") == (3,)
+    assert pragma(tmp_path, "user_version") == (now + 2,)
     assert pragma(tmp_path, "table_info(added)") is not None
     assert pragma(tmp_path, "table_info(never)") is None
+
+
+def test_scripts_without_blanks_are_found_in_stores_of_before(tmp_path: Path) -> None:
+    text = "小屋的油量为四升。"
+    with Store.open(tmp_path, create=True) as store:
+        document = dataclasses.replace(samples.document(), text=text, pages=())
+        with store.writer(document, samples.identity(), file_size=1, mtime_ns=1) as writer:
+            writer.put_passages([Passage(0, 1, 0, len(text))])
+            record = writer.commit()
+    with closing(sqlite3.connect(tmp_path / "catalogue.sqlite3")) as connection, connection:
+        fulltext.clear(connection)  # and index it whole, as version 1 did
+        rowid = 1 << schema.ORDINAL_BITS
+        connection.execute("INSERT INTO passage_text(rowid, text) VALUES (?, ?)", (rowid, text))
+        connection.execute("PRAGMA user_version = 1")
+    with Store.open(tmp_path) as store:
+        assert [hit.doc_id for hit in store.search_text('"油量"')] == [record.id]
+        assert store.check().clean
 
 
 def test_an_empty_file_is_no_store_yet(tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ def test_the_settings_are_as_described(stored: Path) -> None:
     with closing(sqlite3.connect(stored / "catalogue.sqlite3")) as catalogue:
         for name, expected in {
             "application_id": 0x53684C4D,
-            "user_version": 1,
+            "user_version": 2,
             "journal_mode": "wal",
             "auto_vacuum": 2,
         }.items():

@@ -12,7 +12,7 @@ import store_faults as faults
 from make_golden_store import GOLDEN, answers
 
 from sharedcli.errors import ModelMismatchError
-from sharedcli.store import schema
+from sharedcli.store import migrations, schema
 from sharedcli.store.store import Store
 
 VERSIONS = sorted(path.name for path in GOLDEN.iterdir())
@@ -56,12 +56,12 @@ def next_version(monkeypatch: pytest.MonkeyPatch) -> None:
     """A release whose format has one column more."""
     monkeypatch.setattr(schema, "FORMAT_VERSION", schema.FORMAT_VERSION + 1)
     steps = {
-        **schema.MIGRATIONS,
+        **migrations.STEPS,
         schema.FORMAT_VERSION - 1: lambda connection: connection.execute(
             "ALTER TABLE failed ADD COLUMN tries INTEGER NOT NULL DEFAULT 1"
         ),
     }
-    monkeypatch.setattr(schema, "MIGRATIONS", steps)
+    monkeypatch.setattr(migrations, "STEPS", steps)
 
 
 def columns(path: Path) -> set[str]:
@@ -82,14 +82,14 @@ def test_a_failed_migration_leaves_the_store_as_it_was(
     golden: Path, next_version: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = version_of(golden)
-    step = schema.MIGRATIONS[schema.FORMAT_VERSION - 1]
+    step = migrations.STEPS[schema.FORMAT_VERSION - 1]
 
     def failing(connection: sqlite3.Connection) -> None:
         step(connection)
         raise RuntimeError("a mistake in the step")
 
     with monkeypatch.context() as patch:
-        patch.setattr(schema, "MIGRATIONS", {schema.FORMAT_VERSION - 1: failing})
+        patch.setattr(migrations, "STEPS", {**migrations.STEPS, schema.FORMAT_VERSION - 1: failing})
         with pytest.raises(RuntimeError):
             Store.open(golden)
     assert (version_of(golden), "tries" in columns(golden)) == (before, False)
@@ -103,5 +103,5 @@ def test_the_release_before_refuses_by_name(golden: Path, next_version: None) ->
     Store.open(golden).close()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(schema, "FORMAT_VERSION", schema.FORMAT_VERSION - 1)
-        with pytest.raises(ModelMismatchError, match="format version 2"):
+        with pytest.raises(ModelMismatchError, match=f"format version {schema.FORMAT_VERSION + 1}"):
             Store.open(golden)
