@@ -172,6 +172,12 @@ def upgrade(store: Path) -> None:
         catalogue.close()
 
 
+def catalogue_bytes(store: Path) -> int:
+    """Return the bytes of the database and its log."""
+    files = (store / (CATALOGUE + suffix) for suffix in ("", "-wal"))
+    return sum(file.stat().st_size for file in files if file.exists())
+
+
 @contextmanager
 def guarded(path: Path) -> Iterator[None]:
     """Turn errors of SQLite inside the block into errors that say what to do next."""

@@ -14,7 +14,7 @@ from typing import Any
 from sharedcli.errors import SharedCLIError
 from sharedcli.store import durable, fulltext, ledger, library, rows, sweeping
 from sharedcli.store.blobs import BlobFiles
-from sharedcli.store.catalogue import CATALOGUE, Catalogue, guarded
+from sharedcli.store.catalogue import Catalogue, catalogue_bytes, guarded
 from sharedcli.store.fulltext_check import search_index_is_sound
 from sharedcli.store.records import GcReport, StoreStats
 
@@ -85,7 +85,7 @@ def collect(store: Path) -> GcReport:
     """
     with _writable(store) as catalogue:
         catalogue.checkpoint()
-        before = _catalogue_bytes(store)
+        before = catalogue_bytes(store)
         with catalogue.writing() as connection:
             lost = [entry for entry in rows.entries(connection) if entry.record is None]
             library.retire(connection, library.forget(connection, lost))
@@ -103,7 +103,7 @@ def collect(store: Path) -> GcReport:
         with guarded(catalogue.path):
             catalogue.connection.execute("PRAGMA incremental_vacuum").fetchall()
         catalogue.checkpoint()
-        freed = max(0, before - _catalogue_bytes(store))
+        freed = max(0, before - catalogue_bytes(store))
     return GcReport(
         files=retired.files + unused.files,
         bytes=retired.bytes + unused.bytes + freed,
@@ -133,11 +133,6 @@ def stats(store: Path, catalogue: Catalogue) -> StoreStats:
         failed=failed,
         blobs=len(used),
         blob_bytes=sum(used.values()),
-        catalogue_bytes=_catalogue_bytes(store),
+        catalogue_bytes=catalogue_bytes(store),
         unused_bytes=sum(sizes.values()) - sum(used.values()),
     )
-
-
-def _catalogue_bytes(store: Path) -> int:
-    files = (store / (CATALOGUE + suffix) for suffix in ("", "-wal"))
-    return sum(file.stat().st_size for file in files if file.exists())

@@ -1,9 +1,10 @@
 """A limit on what a store may take on the disk, checked before every write, never after.
 
-What counts is every file in the store's directory, those of SQLite's log included. Before a blob is
-written its bytes are known; what the catalogue will grow by is reckoned from above, and measured
-once more before the commit, from the pages that the transaction has taken. Where the limit would be
-exceeded the writer stops, and what it has written is removed: the store is as it was.
+What counts is every file in the store's directory, those of SQLite's log included. Only the writer,
+who has the lock, adds to them, so they are counted once for each document. Before a blob is written
+its bytes are known; what the catalogue will grow by is reckoned from above, and measured once more
+before the commit, from the pages that the transaction has taken. Where the limit would be exceeded
+the writer stops, and what it has written is removed: the store is as it was.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from sharedcli.errors import SharedCLIError
 from sharedcli.store import rows, sweeping
-from sharedcli.store.catalogue import CATALOGUE, Catalogue
+from sharedcli.store.catalogue import CATALOGUE, Catalogue, catalogue_bytes
 
 SLACK = 256 << 10
 """Bytes kept free for pages of SQLite that are written besides those that are counted."""
@@ -34,6 +35,7 @@ class Quota:
     def __init__(self, store: Path, limit: int | None) -> None:
         self._store = store
         self._limit = limit
+        self._blob_bytes = 0
         self._pages_before = 0
         self._row_bytes = 0
 
@@ -43,8 +45,10 @@ class Quota:
             return
         self._pages_before = _pages(catalogue)
         self._row_bytes = _TEXT_FACTOR * len(text.encode("utf-8", "surrogatepass"))
-        if self._needed(catalogue, 0) > self._limit // 2:  # room is worth more than slow readers
-            sweeping.remove_retired(self._store, catalogue, grace_s=0)
+        self._blob_bytes = used(self._store) - catalogue_bytes(self._store)
+        if self._needed(catalogue) > self._limit // 2:  # room is worth more than slow readers
+            freed = sweeping.remove_retired(self._store, catalogue, grace_s=0)
+            self._blob_bytes -= freed.bytes
         self.admit(catalogue)
 
     def replaces(self, connection: sqlite3.Connection, entry: rows.Entry) -> None:
@@ -56,24 +60,28 @@ class Quota:
     def admit(self, catalogue: Catalogue, *, blob: int = 0, rows: int = 0) -> None:
         """Make sure that a blob and rows of so many bytes fit beside what is written so far.
 
+        What is admitted counts as written from then on.
+
         Raises:
             SharedCLIError: they do not.
         """
         if self._limit is None:
             return
         self._row_bytes += rows
-        if (needed := self._needed(catalogue, blob)) > self._limit:
+        self._blob_bytes += blob
+        if (needed := self._needed(catalogue)) > self._limit:
             raise SharedCLIError(
                 f"the store {self._store} may take {self._limit:,} bytes (--quota) and would need "
                 f"{needed:,}; nothing was changed: remove documents with `sharedcli rm`, run "
                 "`sharedcli gc`, or allow more"
             )
 
-    def _needed(self, catalogue: Catalogue, blob: int) -> int:
+    def _needed(self, catalogue: Catalogue) -> int:
         page = int(catalogue.connection.execute("PRAGMA page_size").fetchone()[0])
         grown = max(0, _pages(catalogue) - self._pages_before) * page
         written = max(grown, self._row_bytes * 5 // 4)
-        return used(self._store) + blob + _LOG_COPIES * written + SLACK
+        taken = self._blob_bytes + catalogue_bytes(self._store)
+        return taken + _LOG_COPIES * written + SLACK
 
 
 def used(store: Path) -> int:
