@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sharedcli.answer.answer import Answer, Evidence, OpenedChunk, Timings, Usage
     from sharedcli.answer.citations import Citation
+    from sharedcli.answer.columns import Correction
     from sharedcli.engine.engine import Engine
     from sharedcli.engine.events import Estimate, IndexCounts, IndexEvent
     from sharedcli.engine.filters import Filters
@@ -54,6 +55,7 @@ __version__ = "0.1.0"
 _PLACES = {
     "sharedcli.answer.answer": ("Answer", "Evidence", "OpenedChunk", "Timings", "Usage"),
     "sharedcli.answer.citations": ("Citation",),
+    "sharedcli.answer.columns": ("Correction",),
     "sharedcli.engine.engine": ("Engine",),
     "sharedcli.engine.events": ("Estimate", "IndexCounts", "IndexEvent"),
     "sharedcli.engine.filters": ("Filters",),
@@ -86,6 +88,7 @@ _MODULE_OF = {name: module for module, names in _PLACES.items() for name in name
 __all__ = [
     "Answer",
     "Citation",
+    "Correction",
     "CorruptionError",
     "Document",
     "DocumentError",

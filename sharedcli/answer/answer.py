@@ -9,6 +9,7 @@ from typing import Literal
 
 from sharedcli.answer.attribution import holding, specifics, stating
 from sharedcli.answer.citations import Citation
+from sharedcli.answer.columns import Correction
 
 Ended = Literal["", "stop", "length", "repetition"]
 
@@ -92,6 +93,7 @@ class Answer:
             answer; None before it began, or where it was not taught to tell.
         confidence: probability that the decoder gave the likeliest token where that was least; None
             before it began. The longer an answer, the lower.
+        corrected: figures of another year's column, and what the text says in their place.
     """
 
     question: str
@@ -105,6 +107,7 @@ class Answer:
     text: str = ""
     unstated: float | None = None
     confidence: float | None = None
+    corrected: tuple[Correction, ...] = ()
     _pieces: Callable[[Answer], Iterator[str]] = field(default=lambda _: iter(()), repr=False)
     _started: float = field(default_factory=time.monotonic, repr=False)
     _running: Iterator[str] | None = field(default=None, init=False, repr=False, compare=False)

@@ -15,7 +15,6 @@ A verdict costs no pass of the model, but the first sentence is held back until 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -23,6 +22,7 @@ import torch
 from torch import Tensor
 
 from sharedcli.answer.grounds import Grounds
+from sharedcli.answer.sentence import first_sentence
 from sharedcli.model.tokens import tokenize_text
 
 NOT_STATED = "Not stated."
@@ -37,12 +37,6 @@ THRESHOLD = 0.35
 
 CLIP = 0.05
 """The least sure word counts as no less sure, and no surer than 1 less this."""
-
-HELD = 400
-"""Characters that are held back at most, where no sentence ends."""
-
-_SENTENCE = re.compile(r"(\d|\w{4})[.!?][\"'”’)\]]*\s|\n")
-"""The end of one, unless it is that of an abbreviation: "Mr. Weeks", "Corning Inc. of New York"."""
 
 
 class Verdict:
@@ -110,11 +104,9 @@ def when_sure(
     pieces: Iterator[str], verdict: Verdict, grounds: Grounds, refuse: Callable[[], None]
 ) -> Iterator[str]:
     """Yield ``pieces``, the first sentence when it is not ``doubtful``; else ``refuse``."""
-    held = ""
-    for piece in pieces:
-        held += piece
-        if verdict.unstated is None or _SENTENCE.search(held) or len(held) >= HELD:
-            break
+    held = next(pieces, "")
+    if verdict.unstated is not None:
+        held = first_sentence(pieces, held)
     if verdict.doubtful(grounds, held):
         refuse()
         return

@@ -65,6 +65,7 @@ def answer(found: Answer) -> Payload:
         "found": found.found,
         "unstated": None if found.unstated is None else round(found.unstated, 4),
         "confidence": None if found.confidence is None else round(found.confidence, 4),
+        "corrected": [asdict(one) for one in found.corrected],
         "unsupported": found.unsupported,
         "citations": citations(found),
         "evidence": asdict(found.evidence),

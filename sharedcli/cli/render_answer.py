@@ -17,6 +17,7 @@ from sharedcli.cli.wording import duration, place, plural
 if TYPE_CHECKING:
     from sharedcli.answer.answer import Answer, Evidence
     from sharedcli.answer.citations import Citation
+    from sharedcli.answer.columns import Correction
 
 _ENDED = {
     "length": "cut there (--max-tokens)",
@@ -45,6 +46,7 @@ def show_evidence(terminal: Terminal, answer: Answer) -> None:
     for name, text in (
         ("Evidence", evidence_text(answer.evidence)),
         ("Confidence", confidence_text(answer.confidence)),
+        ("Column", corrected_text(answer.corrected)),
         ("Check", unsupported_text(answer.unsupported)),
         ("Time", timing_text(answer)),
         ("Model", model_text(answer)),
@@ -85,6 +87,14 @@ def confidence_text(confidence: float | None) -> str:
     if confidence is None:
         return ""
     return next(f"{confidence:.2f}, {said}" for least, said in _CONFIDENCE if confidence >= least)
+
+
+def corrected_text(corrected: Sequence[Correction]) -> str:
+    """What the model took from another year's column; "" if nothing."""
+    return " · ".join(
+        f"{one.instead} from the column of {one.year}, not {one.said} beside it as the model said"
+        for one in corrected
+    )
 
 
 def unsupported_text(unsupported: Sequence[str]) -> str:

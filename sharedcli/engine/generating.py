@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from sharedcli.answer.columns import Correction, in_asked_column
 from sharedcli.answer.echo import EchoGuard
 from sharedcli.answer.grounds import Grounds
 from sharedcli.answer.repetition import without_repetition
@@ -31,6 +32,7 @@ def text_of(
     injected: InjectedKV | None,
     *,
     asked: str,
+    shown: Sequence[str],
     grounds: Grounds | None,
     refusal: str,
 ) -> Callable[[Answer], Iterator[str]]:
@@ -42,6 +44,7 @@ def text_of(
         prompt: token ids.
         injected: slots, or None.
         asked: the question, with the one before if it goes on.
+        shown: texts of the prompt's passages.
         grounds: what the answer is held against; None where the decoder's verdict does not count.
         refusal: what to say where it does and nothing is answered.
     """
@@ -71,7 +74,11 @@ def text_of(
         usage.ended = "stop" if usage.answer_tokens < settings.max_tokens else "length"
 
     def pieces(answer: Answer) -> Iterator[str]:
+        def note(correction: Correction) -> None:
+            answer.corrected += (correction,)
+
         text = without_repetition(decode_stream(model.base.tokenizer, tokens(answer)))
+        text = in_asked_column(text, answer.question, shown, note)
         if grounds is not None:
             text = when_sure(text, verdict, grounds, lambda: answer.refuse(refusal))
         with guard_memory("answering"):

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from sharedcli.answer.grounds import Grounds
-from sharedcli.answer.verdict import HELD, NOT_STATED, THRESHOLD, Verdict, stated, when_sure
+from sharedcli.answer.sentence import HELD
+from sharedcli.answer.verdict import NOT_STATED, THRESHOLD, Verdict, stated, when_sure
 from sharedcli.model.tokens import tokenize_text
 
 Weighed = Callable[..., Verdict]

@@ -132,6 +132,19 @@ def test_an_answer_knows_why_it_ended(
     assert answer.usage.ended == ended
 
 
+def test_an_answer_says_the_figure_of_the_year_that_was_asked_for(
+    open_engine: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "oil.txt").write_text("Litres of oil  1951  1950\n\nColza oil  1,240  980\n")
+    engine = open_engine(passages=3)
+    run_index(engine, tmp_path / "oil.txt")
+    monkeypatch.setattr(generating, "decode_stream", lambda *_: iter(["It was 980 litres."]))
+    for year, figure, corrected in (("1950", "980", 0), ("1951", "1,240", 1)):
+        answer = engine.ask(f"How many litres of colza oil were burnt in {year}?", ["oil.txt"])
+        assert answer.read() == f"It was {figure} litres."
+        assert len(answer.corrected) == corrected
+
+
 @pytest.mark.parametrize("abstain", ["auto", "never"])
 @pytest.mark.parametrize("question", [QUESTION, "Give an overview of the lamp."])
 def test_the_decoder_may_find_that_the_answer_is_not_stated(
