@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sharedcli.answer.answer import Answer, Evidence, OpenedChunk, Timings, Usage
     from sharedcli.answer.citations import Citation
-    from sharedcli.answer.columns import Correction
+    from sharedcli.answer.corrections import Correction
     from sharedcli.engine.engine import Engine
     from sharedcli.engine.events import Estimate, IndexCounts, IndexEvent
     from sharedcli.engine.filters import Filters
@@ -55,7 +55,7 @@ __version__ = "0.1.0"
 _PLACES = {
     "sharedcli.answer.answer": ("Answer", "Evidence", "OpenedChunk", "Timings", "Usage"),
     "sharedcli.answer.citations": ("Citation",),
-    "sharedcli.answer.columns": ("Correction",),
+    "sharedcli.answer.corrections": ("Correction",),
     "sharedcli.engine.engine": ("Engine",),
     "sharedcli.engine.events": ("Estimate", "IndexCounts", "IndexEvent"),
     "sharedcli.engine.filters": ("Filters",),

@@ -9,7 +9,7 @@ from typing import Literal
 
 from sharedcli.answer.attribution import holding, specifics, stating
 from sharedcli.answer.citations import Citation
-from sharedcli.answer.columns import Correction
+from sharedcli.answer.corrections import Correction
 
 Ended = Literal["", "stop", "length", "repetition"]
 
@@ -93,7 +93,7 @@ class Answer:
             answer; None before it began, or where it was not taught to tell.
         confidence: probability that the decoder gave the likeliest token where that was least; None
             before it began. The longer an answer, the lower.
-        corrected: figures of another year's column, and what the text says in their place.
+        corrected: figures that tables have in another place, and what the text says instead.
     """
 
     question: str

@@ -17,7 +17,7 @@ from sharedcli.cli.wording import duration, place, plural
 if TYPE_CHECKING:
     from sharedcli.answer.answer import Answer, Evidence
     from sharedcli.answer.citations import Citation
-    from sharedcli.answer.columns import Correction
+    from sharedcli.answer.corrections import Correction
 
 _ENDED = {
     "length": "cut there (--max-tokens)",
@@ -46,7 +46,7 @@ def show_evidence(terminal: Terminal, answer: Answer) -> None:
     for name, text in (
         ("Evidence", evidence_text(answer.evidence)),
         ("Confidence", confidence_text(answer.confidence)),
-        ("Column", corrected_text(answer.corrected)),
+        ("Table", corrected_text(answer.corrected)),
         ("Check", unsupported_text(answer.unsupported)),
         ("Time", timing_text(answer)),
         ("Model", model_text(answer)),
@@ -90,9 +90,9 @@ def confidence_text(confidence: float | None) -> str:
 
 
 def corrected_text(corrected: Sequence[Correction]) -> str:
-    """What the model took from another year's column; "" if nothing."""
+    """Which figures are those of a table, not the model's; "" if none."""
     return " · ".join(
-        f"{one.instead} from the column of {one.year}, not {one.said} beside it as the model said"
+        f"{one.instead} is “{one.row}” of {one.year}; the model said {one.said}"
         for one in corrected
     )
 

@@ -161,7 +161,7 @@ class Asker:
                 "--budget"
             )
         prompt = build_prompt(model.base.tokenizer, question, excerpts, room, history)
-        shown = [excerpt.text for excerpt in excerpts[: prompt.excerpts]]
+        shown = excerpts[: prompt.excerpts]
         slots = context.slots if context else 0
         covered = sum(node.tokens for opened in frontiers for node in opened.nodes)
         refusal = f"what was found does not seem to answer this; {self._nearest(ranked)}"
@@ -267,8 +267,9 @@ class Asker:
         )
 
 
-def _grounds(question: str, support: Support | None, shown: Sequence[str]) -> Grounds | None:
+def _grounds(question: str, support: Support | None, shown: Sequence[Excerpt]) -> Grounds | None:
     """What the answer is held against; None where the decoder's verdict does not count."""
     if support is None or support.whole or not shown:
         return None
-    return Grounds(question, support.absent, support.weights, shown)
+    texts = [excerpt.text for excerpt in shown]
+    return Grounds(question, support.absent, support.weights, texts)

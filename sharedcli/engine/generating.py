@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from sharedcli.answer.columns import Correction, in_asked_column
+from sharedcli.answer.corrections import Correction, as_tables_say
 from sharedcli.answer.echo import EchoGuard
 from sharedcli.answer.grounds import Grounds
+from sharedcli.answer.prompt import Excerpt
 from sharedcli.answer.repetition import without_repetition
 from sharedcli.answer.stream import decode_stream, stop_tokens
 from sharedcli.answer.verdict import Verdict, when_sure
@@ -32,7 +33,7 @@ def text_of(
     injected: InjectedKV | None,
     *,
     asked: str,
-    shown: Sequence[str],
+    shown: Sequence[Excerpt],
     grounds: Grounds | None,
     refusal: str,
 ) -> Callable[[Answer], Iterator[str]]:
@@ -44,7 +45,7 @@ def text_of(
         prompt: token ids.
         injected: slots, or None.
         asked: the question, with the one before if it goes on.
-        shown: texts of the prompt's passages.
+        shown: the prompt's passages.
         grounds: what the answer is held against; None where the decoder's verdict does not count.
         refusal: what to say where it does and nothing is answered.
     """
@@ -78,7 +79,7 @@ def text_of(
             answer.corrected += (correction,)
 
         text = without_repetition(decode_stream(model.base.tokenizer, tokens(answer)))
-        text = in_asked_column(text, answer.question, shown, note)
+        text = as_tables_say(text, answer.question, shown, note)
         if grounds is not None:
             text = when_sure(text, verdict, grounds, lambda: answer.refuse(refusal))
         with guard_memory("answering"):

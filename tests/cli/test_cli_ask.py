@@ -12,7 +12,7 @@ import pytest
 
 from sharedcli.answer.answer import Answer, Evidence, OpenedChunk, Timings, Usage
 from sharedcli.answer.citations import Citation
-from sharedcli.answer.columns import Correction
+from sharedcli.answer.corrections import Correction
 from sharedcli.engine.engine import Engine
 
 Cli = Callable[..., Any]
@@ -119,19 +119,21 @@ def test_a_source_that_says_the_answer_word_for_word_is_marked(
     assert "word for word" not in cli("ask", "what?").err
 
 
-def test_a_figure_from_the_column_of_the_year_is_told(
+def test_a_figure_that_a_table_corrects_is_told(
     answers: Callable[[Answer], None], cli: Cli
 ) -> None:
-    answers(_answer("It was 6,489.", corrected=(Correction("7,500", "6,489", "2019"),)))
-    told = next(line for line in cli("ask", "what?").err.splitlines() if line.startswith("Column"))
-    assert told.split(maxsplit=1)[1] == (
-        "6,489 from the column of 2019, not 7,500 beside it as the model said"
+    answers(
+        _answer("It was 6,489.", corrected=(Correction("7,500", "6,489", "Net revenues", "2019"),))
     )
-    answers(_answer("It was 6,489.", corrected=(Correction("7,500", "6,489", "2019"),)))
+    told = next(line for line in cli("ask", "what?").err.splitlines() if line.startswith("Table"))
+    assert told.split(maxsplit=1)[1] == ("6,489 is “Net revenues” of 2019; the model said 7,500")
+    answers(
+        _answer("It was 6,489.", corrected=(Correction("7,500", "6,489", "Net revenues", "2019"),))
+    )
     found = cli("ask", "what?", "--json").json["corrected"]
-    assert found == [{"said": "7,500", "instead": "6,489", "year": "2019"}]
+    assert found == [{"said": "7,500", "instead": "6,489", "row": "Net revenues", "year": "2019"}]
     answers(_answer("It was 6,489."))
-    assert "Column" not in cli("ask", "what?").err
+    assert "Table" not in cli("ask", "what?").err
 
 
 def test_what_of_an_answer_stands_in_a_source_and_what_in_none_is_told(
