@@ -3,6 +3,8 @@
 Notable choices:
 - Words are joined by OR: BM25 ranks by how many of the rare ones a passage has. Joined by AND, most
   natural questions would match nothing.
+- Words that follow one another are searched for as a phrase, too: "operating income" is rarer than
+  either word, and the label of a table's row.
 - Words of the question form itself ("what", "did", "answer in percent") are dropped: they are rare
   enough in reports to win.
 - Every word is quoted, so nothing that a user types is read as FTS5 syntax.
@@ -64,6 +66,25 @@ def capitalised_terms(question: str) -> list[str]:
     return [term for term in query_terms(question) if term in written]
 
 
+def _phrases(question: str) -> list[str]:
+    """Its words that follow one another with nothing but blanks, and no stop word, between.
+
+    What comes after the question's mark says how to answer ("from the cash flow statement").
+    """
+    text, shouted = with_ngrams(question.lstrip("?").partition("?")[0]), question.isupper()
+    runs: list[list[str]] = [[]]
+    end = 0
+    for found in _WORD.finditer(text):
+        word, between = found.group(), text[end : found.start()].strip()
+        tells = _tells(word, shouted) and not unspaced(word)
+        if between or not tells:
+            runs.append([])
+        if tells:
+            runs[-1].append(_plain(word))
+        end = found.end()
+    return [" ".join(run) for run in runs if len(run) > 1]
+
+
 def _words(text: str) -> list[str]:
     return _WORD.findall(with_ngrams(text))
 
@@ -88,5 +109,6 @@ def match_expression(question: str) -> str:
 
     Empty if the question holds no letter or digit: then there is nothing to search for.
     """
-    terms = [*query_terms(question)[: MAX_TERMS // 2], *document_phrases(question)]
+    words = query_terms(question)[: MAX_TERMS // 2]
+    terms = [*words, *_phrases(question), *document_phrases(question)]
     return " OR ".join(quote_term(term) for term in dict.fromkeys(terms[:MAX_TERMS]))

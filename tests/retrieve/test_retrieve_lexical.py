@@ -74,6 +74,21 @@ def test_what_is_searched_for(question: str, terms: list[str]) -> None:
     assert query_terms(question) == terms
 
 
+@pytest.mark.parametrize(
+    ("question", "phrases"),
+    [
+        ("What was the segment operating income of Blizzard?", ["segment operating income"]),
+        ("Who is the Chief Legal Officer, Mr. Kim's boss?", ["chief legal officer", "kim boss"]),
+        ("Is the lamp lit?", ["lamp lit"]),
+        ("Which lamp?", []),
+        ("谁是公司的首席执行官？", []),  # pieces of one run are no words beside each other
+    ],
+)
+def test_words_beside_each_other_are_a_phrase(question: str, phrases: list[str]) -> None:
+    terms = match_expression(question).split(" OR ")
+    assert [term.strip('"') for term in terms if " " in term] == phrases
+
+
 def test_a_figure_is_found_as_a_whole() -> None:
     connection = sqlite3.connect(":memory:")
     connection.execute("CREATE VIRTUAL TABLE p USING fts5(text, tokenize='porter unicode61')")
