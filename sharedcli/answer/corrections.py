@@ -27,6 +27,7 @@ TELLING = 4
 
 _ASKED = re.compile(rf"(?<!\b[Tt]he )(?:{YEAR.pattern})")
 """A year that something is asked of; "the 2019 plan" is a plan's name."""
+_FISCAL = re.compile(r"\bFY\s?'?(?:20)?(\d\d)\b", re.IGNORECASE)
 _WORD = re.compile(r"[^\W_]+(?:[&'’.-][^\W_]+)*")
 _ASIDE = re.compile(r"\([^)]*\)")
 _SCALE = re.compile(r"\s*(?:thousand|million|billion|trillion)")
@@ -74,6 +75,7 @@ def as_tables_say(
         shown: the passages of the prompt.
         note: hears of every figure that is put in another's place.
     """
+    question = _FISCAL.sub(r"fiscal 20\1", question)
     years = set(_ASKED.findall(question))
     if len(years) == 1 and len(set(YEAR.findall(question))) == 1:
         sentence = first_sentence(pieces)

@@ -95,6 +95,8 @@ def test_only_the_first_sentence_waits() -> None:
         "What was operating income in 2021?",
         "What was ACME's operating income for the year ended December 31, 2021?",
         "How much operating income did the company report in fiscal 2021?",
+        "What was the FY2021 operating income?",
+        "What was operating income for FY'21?",
     ],
 )
 def test_a_row_that_is_all_of_the_question_answers_it(question: str) -> None:
