@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from sharedcli.answer.naming import first_distinct
+from sharedcli.answer.document_names import first_distinct
 from sharedcli.cli.render import Terminal, clean
 from sharedcli.cli.wording import duration, place, plural
 

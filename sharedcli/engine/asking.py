@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from sharedcli.answer.answer import Answer, Evidence, OpenedChunk, Timings, Usage
 from sharedcli.answer.citations import Citation, cite
+from sharedcli.answer.document_names import distinct_names
 from sharedcli.answer.grounds import Grounds
-from sharedcli.answer.naming import distinct_names
 from sharedcli.answer.prompt import Excerpt, build_prompt
 from sharedcli.engine.generating import text_of
 from sharedcli.engine.loading import LoadedModel

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sharedcli.answer.naming import distinct_names
+from sharedcli.answer.document_names import distinct_names
 from sharedcli.ingest.document import Document
 
 
