@@ -91,7 +91,7 @@ def as_tables_say(
 def _corrections(
     sentence: str, question: str, year: str, shown: Sequence[Excerpt]
 ) -> list[Correction]:
-    lines = [(one.name, line) for one in shown for line in read_lines(one.text)]
+    lines = [(one.name, line) for one in shown for line in read_lines(one.text, one.before)]
     rows = [line for _, line in lines if isinstance(line, Row)]
     known = set(figures_of(question))
     said = [one for one in dict.fromkeys(figures_of(sentence)) if one not in known]

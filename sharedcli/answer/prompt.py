@@ -31,10 +31,15 @@ HISTORY_SHARE = 0.5
 
 @dataclass(frozen=True)
 class Excerpt:
-    """A verbatim passage for the prompt; ``name`` is shown where there are several documents."""
+    """A verbatim passage for the prompt.
+
+    ``name`` is shown where there are several documents, ``before`` never: it is what stands on the
+    page before, where a table that the passage goes on with has its head.
+    """
 
     name: str
     text: str
+    before: str = ""
 
 
 @dataclass(frozen=True)

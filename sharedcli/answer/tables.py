@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 MOST_WORDS = 14
 """Words of a row's label or a head; a longer line is running text."""
@@ -48,10 +49,20 @@ class Row:
         return found[0] if len(found) == 1 else None
 
 
-def read_lines(text: str) -> Iterator[Row | str]:
-    """Yield the lines of a passage, those as a ``Row`` whose columns are years for sure."""
+def read_lines(text: str, before: str = "") -> Iterator[Row | str]:
+    """Iterate over the lines of a passage, those as a ``Row`` whose columns are years for sure.
+
+    Args:
+        text: the passage.
+        before: what stands before it, where a table that it goes on with has its head.
+    """
+    earlier = before.split("\n")
+    return islice(_read([*earlier, *text.split("\n")]), len(earlier), None)
+
+
+def _read(lines: Iterable[str]) -> Iterator[Row | str]:
     head: list[str] = []
-    for line in text.split("\n"):
+    for line in lines:
         if years := _head(line):
             head = years
         elif (row := _row(line, head)) is not None:

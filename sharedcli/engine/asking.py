@@ -45,6 +45,10 @@ CITATIONS = 10
 """Pages that are cited at most."""
 
 
+BEFORE = 8000
+"""Characters before a passage in which the head of its table is looked for."""
+
+
 class Asker:
     """Answers questions about documents of one store with one loaded model."""
 
@@ -250,13 +254,13 @@ class Asker:
     def _excerpts(self, hits: Sequence[RankedPassage]) -> list[Excerpt]:
         documents = {hit.doc_id: self._document(hit.doc_id) for hit in hits}
         names = distinct_names(documents, self._places)
-        return [
-            Excerpt(
-                names[hit.doc_id],
-                documents[hit.doc_id].text[hit.passage.start : hit.passage.end],
-            )
-            for hit in hits
-        ]
+        excerpts = []
+        for hit in hits:
+            document, start = documents[hit.doc_id], hit.passage.start
+            before = document.text[max(document.page_at(start).start, start - BEFORE) : start]
+            text = document.text[start : hit.passage.end]
+            excerpts.append(Excerpt(names[hit.doc_id], text, before))
+        return excerpts
 
     def _opened(self, frontier: ChunkFrontier) -> OpenedChunk:
         return OpenedChunk(

@@ -83,6 +83,14 @@ def test_a_table_ends_at_another_head_or_at_running_text(between: str) -> None:
     assert rows(f"2019  2018  2017\n{between}\nNet sales  10  20  30") == []
 
 
+def test_the_head_may_stand_before_the_passage() -> None:
+    before, text = TABLE.split("  Gain")
+    found = list(read_lines("  Gain" + text, before))
+    assert [type(line) for line in found] == [Row, Row, Row, str]
+    assert [type(line) for line in read_lines("  Gain" + text)] == [str] * 4
+    assert rows("") == []
+
+
 def test_figures_are_taken_as_they_are_written() -> None:
     assert figures_of("In 2019, 7,500, or 1.5 of $12.") == ["2019", "7,500", "1.5", "12"]
 

@@ -135,7 +135,8 @@ def test_an_answer_knows_why_it_ended(
 def test_an_answer_says_the_figure_of_the_year_that_was_asked_for(
     open_engine: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "oil.txt").write_text("Litres of oil  1951  1950\n\nColza oil  1,240  980\n")
+    rows = "".join(f"Lamp {n}  {n + 100}  {n + 300}\n" for n in range(200))  # several passages
+    (tmp_path / "oil.txt").write_text(f"Litres  1951  1950\n{rows}Colza oil  1,240  980\n")
     engine = open_engine(passages=3)
     run_index(engine, tmp_path / "oil.txt")
     monkeypatch.setattr(generating, "decode_stream", lambda *_: iter(["It was 980 litres."]))
