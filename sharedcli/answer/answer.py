@@ -129,6 +129,7 @@ class Answer:
     def refuse(self, why: str) -> None:
         """Say that the documents hold no answer, before any text has come."""
         self.found = False
+        self.corrected = ()
         self.evidence = replace(self.evidence, note=why)
 
     @property

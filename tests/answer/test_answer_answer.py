@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from sharedcli.answer.answer import Answer, Evidence, Timings, Usage
+from sharedcli.answer.corrections import Correction
 
 
 def _answer(*pieces: str, fails: bool = False) -> Answer:
@@ -69,3 +70,11 @@ def test_an_empty_answer_has_a_time_too() -> None:
     answer = _answer()
     assert answer.read() == ""
     assert answer.timings.total > 0
+
+
+def test_a_refused_answer_says_nothing_and_corrects_nothing() -> None:
+    found = _answer("unused")
+    found.corrected = (Correction("7,500", "6,489", "Net revenues", "2019"),)
+    found.refuse("it is not there")
+    assert (found.found, found.corrected) == (False, ())
+    assert found.evidence.note == "it is not there"
