@@ -20,13 +20,14 @@ It knows nothing of models, questions or files to index; the layout on disk is d
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from sharedcli.errors import CorruptionError, NoStoreError, UsageError
+from sharedcli.errors import CorruptionError, NoStoreError, SharedCLIError, UsageError
 from sharedcli.ingest.document import Document
 from sharedcli.ingest.sanitise import absolute_path
 from sharedcli.store import catalogue as catalogues
@@ -82,6 +83,7 @@ class Store(Listing, Contents):
         Raises:
             NoStoreError: there is none, and ``create`` is not given.
             ModelMismatchError: it was written by a newer release.
+            SharedCLIError: it was written by an older one, and may not be written to.
             UsageError: ``path`` is something else.
         """
         with durable.translated(path):
@@ -98,7 +100,8 @@ class Store(Listing, Contents):
                     durable.disk.make_directory(directory)
             with lock.held():
                 catalogues.create(path)
-        elif _version(path) < schema.FORMAT_VERSION:
+        elif (found := _version(path)) < schema.FORMAT_VERSION:
+            _refuse_if_read_only(path, found)
             with lock.held():
                 catalogues.upgrade(path)
         return cls(path, lock, quota)
@@ -249,6 +252,15 @@ def _refuse_if_robbed(path: Path) -> None:
         raise CorruptionError(
             f"the catalogue in {path} is missing or empty, but trees are stored there; bring it "
             "back from a copy, or delete the directory and index the files again"
+        )
+
+
+def _refuse_if_read_only(path: Path, version: int) -> None:
+    """An older store is brought up to date before anything is read of it."""
+    if not os.access(path, os.W_OK):
+        raise SharedCLIError(
+            f"the store {path} has format version {version}, and must be brought to version "
+            f"{schema.FORMAT_VERSION} once; run `sharedcli list` on it where you may write to it"
         )
 
 

@@ -11,7 +11,7 @@ import pytest
 import store_faults as faults
 from make_golden_store import GOLDEN, answers
 
-from sharedcli.errors import ModelMismatchError
+from sharedcli.errors import ModelMismatchError, SharedCLIError
 from sharedcli.store import migrations, schema
 from sharedcli.store.store import Store
 
@@ -28,6 +28,15 @@ def golden(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A copy of a golden store, with ``expected.json`` beside it."""
     shutil.copytree(GOLDEN / request.param, tmp_path, dirs_exist_ok=True)
     return tmp_path / "store"
+
+
+def test_an_older_store_that_may_not_be_written_to_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(GOLDEN / "v1", tmp_path, dirs_exist_ok=True)
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(SharedCLIError, match=r"brought to version .* where you may write"):
+        Store.open(tmp_path / "store")
 
 
 def test_there_is_one_for_every_version() -> None:
