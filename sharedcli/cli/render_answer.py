@@ -57,9 +57,10 @@ def show_evidence(terminal: Terminal, answer: Answer) -> None:
 
 
 def below_turn(answer: Answer) -> str:
-    """What stands below an answer in a conversation: pages, how sure it is, how it ended."""
+    """Below an answer in a conversation: pages, what a table says, how sure it is, how it ended."""
     sure = confidence_text(answer.confidence)
-    more = (sure and f"confidence {sure}", _ENDED.get(answer.usage.ended))
+    table = corrected_text(answer.corrected)
+    more = (table, sure and f"confidence {sure}", _ENDED.get(answer.usage.ended))
     return " · ".join([_source_line(answer.sources), *filter(None, more)])
 
 

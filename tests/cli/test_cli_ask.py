@@ -13,6 +13,7 @@ import pytest
 from sharedcli.answer.answer import Answer, Evidence, OpenedChunk, Timings, Usage
 from sharedcli.answer.citations import Citation
 from sharedcli.answer.corrections import Correction
+from sharedcli.cli.render_answer import below_turn
 from sharedcli.engine.engine import Engine
 
 Cli = Callable[..., Any]
@@ -132,6 +133,8 @@ def test_a_figure_that_a_table_corrects_is_told(
     )
     found = cli("ask", "what?", "--json").json["corrected"]
     assert found == [{"said": "7,500", "instead": "6,489", "row": "Net revenues", "year": "2019"}]
+    told = below_turn(_answer("It was 6,489.", corrected=(Correction("7", "8", "A", "2019"),)))
+    assert told == "report.pdf p. 12 (printed iv) · 8 is “A” of 2019; the model said 7"
     answers(_answer("It was 6,489."))
     assert "Table" not in cli("ask", "what?").err
 
