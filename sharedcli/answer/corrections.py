@@ -121,9 +121,10 @@ def _beside(figure: str, year: str, lines: Sequence[_Line]) -> _Place | None:
         if isinstance(line, str):
             if figure in figures_of(line) and (len(figure) < TELLING or year in line):
                 return None
-        elif any(cell.figure == figure for cell in line.cells):
+            continue
+        for said in (cell for cell in line.cells if cell.figure == figure):
             cell = line.of(year)
-            if cell is None or not cell.figure:
+            if cell is None or not cell.figure or cell.negative != said.negative:
                 return None
             found[cell.figure] = _Place(line, cell)
     return next(iter(found.values())) if len(found) == 1 else None
@@ -166,7 +167,7 @@ def _is_all(label: list[str], asked: list[str], name: str) -> bool:
 
 def _may_replace(figure: str, place: _Place, sentence: str, lines: Sequence[_Line]) -> bool:
     """Whether a row's figure fits where another stands, which the text does not give itself."""
-    if place.cell.figure in ("", figure):
+    if place.cell.figure in ("", figure) or place.cell.negative:  # a loss is not its amount
         return False
     if not set(_words(_ASIDE.sub(" ", place.row.label))) <= set(_words(sentence)) | _TOTAL:
         return False

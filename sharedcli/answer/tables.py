@@ -28,12 +28,13 @@ _WORD = re.compile(r"[^\W\d_]{2,}")
 class Cell:
     """A figure as it is written, without its currency, and its column's year.
 
-    ``figure`` is "" for a dash, and for what is in parentheses: a loss is not its amount.
+    ``figure`` is "" for a dash; ``negative`` is one in parentheses: a loss, or what was paid.
     """
 
     year: str
     figure: str
     percent: bool = False
+    negative: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,8 +103,8 @@ def _row(line: str, head: Sequence[str]) -> Row | None:
 def _cells(head: Sequence[str], found: Iterable[re.Match[str]]) -> Iterator[Cell]:
     for year, cell in zip(head, found, strict=False):
         figure = FIGURE.search(cell.group())
-        known = figure is not None and "(" not in cell.group()
-        yield Cell(year, figure.group() if figure and known else "", "%" in cell.group())
+        text = cell.group()
+        yield Cell(year, figure.group() if figure else "", "%" in text, "(" in text)
 
 
 def _last_cells(line: str) -> list[re.Match[str]]:

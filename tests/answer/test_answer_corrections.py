@@ -59,6 +59,12 @@ def test_a_longer_figure_may_stand_elsewhere_where_the_year_does_not() -> None:
     assert text == "It was 35,355."
 
 
+def test_what_was_paid_is_beside_what_was_paid() -> None:
+    table = "2022  2021\nDividends paid  (3,369)  (3,420)\nResult  (10)  1,850"
+    assert said("It was 3,369.", "What was paid in 2021?", table)[0] == "It was 3,420."
+    assert stays("It was 1,850.", "What was it in 2022?", table)
+
+
 def test_figures_to_compare_with_stay() -> None:
     assert stays("It was 35,355, up from 32,184.", "What was sold in 2021?")
 

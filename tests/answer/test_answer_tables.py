@@ -24,12 +24,13 @@ def test_figures_stand_under_their_years() -> None:
     found = {row.label: [(cell.year, cell.figure) for cell in row.cells] for row in rows(TABLE)}
     assert found == {
         "Net sales": [("2022", "34,229"), ("2021", "35,355"), ("2020", "32,184")],
-        # its note is no figure, and neither is a loss or a dash
-        "Gain on business divestitures (1)": [("2022", ""), ("2021", ""), ("2020", "")],
-        "Income (loss) from subsidiaries": [("2022", "11"), ("2021", "10"), ("2020", "")],
+        # its note is no figure, and neither is a dash
+        "Gain on business divestitures (1)": [("2022", "2,724"), ("2021", ""), ("2020", "389")],
+        "Income (loss) from subsidiaries": [("2022", "11"), ("2021", "10"), ("2020", "5")],
         "Percent of sales": [("2022", "11.4"), ("2021", "20.3"), ("2020", "4")],
     }
     assert [row.cells[0].percent for row in rows(TABLE)] == [False, False, False, True]
+    assert [row.cells[0].negative for row in rows(TABLE)] == [False, True, False, False]
 
 
 def test_a_year_has_one_cell() -> None:
