@@ -33,13 +33,17 @@ HISTORY_SHARE = 0.5
 class Excerpt:
     """A verbatim passage for the prompt.
 
-    ``name`` is shown where there are several documents, ``before`` never: it is what stands on the
-    page before, where a table that the passage goes on with has its head.
+    Attributes:
+        name: of its document, shown where there are several.
+        text: as it stands there.
+        before: what stands on its page before, where a table that goes on has its head; not shown.
+        called: what else a question may call the document; not shown.
     """
 
     name: str
     text: str
     before: str = ""
+    called: str = ""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from sharedcli.answer.answer import Answer, Evidence, OpenedChunk, Timings, Usage
+from sharedcli.answer.asked_row import asked_year, has_asked_row
 from sharedcli.answer.citations import Citation, cite
 from sharedcli.answer.document_names import distinct_names
 from sharedcli.answer.grounds import Grounds
@@ -90,7 +91,7 @@ class Asker:
         self._places = {record.id: record.place for record in records}
         ids = list(self._places)
         found = find_passages(self._store, wanted, ids, self._encoder)
-        ranked = found.ranked
+        ranked = self._with_asked_row(question, found.ranked)
         may_refuse = self._settings.abstain == "auto" and stands_alone(question, history)
         support = measure_support(self._store, wanted, ids, found) if may_refuse else None
         refusal = self._refusal(support, ranked)
@@ -259,8 +260,20 @@ class Asker:
             document, start = documents[hit.doc_id], hit.passage.start
             before = document.text[max(document.page_at(start).start, start - BEFORE) : start]
             text = document.text[start : hit.passage.end]
-            excerpts.append(Excerpt(names[hit.doc_id], text, before))
+            called = f"{document.title} {PurePath(document.source).name}"
+            excerpts.append(Excerpt(names[hit.doc_id], text, before, called))
         return excerpts
+
+    def _with_asked_row(self, question: str, ranked: list[RankedPassage]) -> list[RankedPassage]:
+        """Let the last quoted passage be one with the row that the question asks for."""
+        quoted = self._settings.passages
+        if not quoted or asked_year(question) is None:
+            return ranked
+        for at, excerpt in enumerate(self._excerpts(ranked[:CHUNK_PASSAGES])):
+            if has_asked_row(question, excerpt):
+                last = max(0, min(at, quoted - 1))
+                return [*ranked[:last], ranked[at], *ranked[last:at], *ranked[at + 1 :]]
+        return ranked
 
     def _opened(self, frontier: ChunkFrontier) -> OpenedChunk:
         return OpenedChunk(

@@ -81,6 +81,8 @@ def _phrases(question: str) -> list[str]:
             runs.append([])
         if tells:
             runs[-1].append(_plain(word))
+        if _plain(word) != word.lower():  # of whom: "Corning's net sales"
+            runs.append([])
         end = found.end()
     return [" ".join(run) for run in runs if len(run) > 1]
 

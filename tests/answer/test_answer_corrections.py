@@ -18,7 +18,9 @@ Loss on sale  (10)  30  —"""
 def said(answer: str, question: str, *passages: str) -> tuple[str, list[Correction]]:
     noted: list[Correction] = []
     pieces = iter(part + " " for part in answer.split())
-    shown = [Excerpt("ACME_2022.pdf", passage) for passage in passages or (TABLE,)]
+    shown = [
+        Excerpt("Annual report", passage, "", "ACME_2022.pdf") for passage in passages or (TABLE,)
+    ]
     text = "".join(as_tables_say(pieces, question, shown, noted.append))
     return text.strip(), noted
 

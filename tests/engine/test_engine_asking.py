@@ -146,6 +146,22 @@ def test_an_answer_says_the_figure_of_the_year_that_was_asked_for(
         assert len(answer.corrected) == corrected
 
 
+def test_a_row_that_is_asked_for_is_read_though_others_rank_before_it(
+    open_engine: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = "".join(f"Lamp {n}  {n + 100}  {n + 300}\n" for n in range(200))
+    prose = "Colza oil, in 1951: of colza oil they spoke, and wrote of colza oil. " * 60
+    table = f"Litres  1951  1950\nColza oil  1,240  980\n{rows}"
+    (tmp_path / "oil.txt").write_text(f"{prose}\n\n{table}")
+    engine = open_engine(passages=1)
+    run_index(engine, tmp_path / "oil.txt")
+    monkeypatch.setattr(generating, "decode_stream", lambda *_: iter(["Colza oil was 980."]))
+    answer = engine.ask("How much was colza oil in 1951?", ["oil.txt"])
+    assert answer.read() == "Colza oil was 1,240."
+    assert "1,240" in answer.sources[0].around
+    assert engine.ask("How much colza oil was burnt in 1951?", ["oil.txt"]).read().endswith("980.")
+
+
 @pytest.mark.parametrize("abstain", ["auto", "never"])
 @pytest.mark.parametrize("question", [QUESTION, "Give an overview of the lamp."])
 def test_the_decoder_may_find_that_the_answer_is_not_stated(

@@ -1,0 +1,117 @@
+"""The row of a table that a question asks for: "What was operating income in 2021?"
+
+A row is asked for where its label is all that the question has beside one year, words of the
+question form, and the document's name. A part of the label, or of the question, is not enough: the
+"adjusted operating income" is another row's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from sharedcli.answer.prompt import Excerpt
+from sharedcli.answer.tables import DATE, YEAR, Cell, Row, read_lines
+
+_ASKED = re.compile(rf"(?<!\b[Tt]he )(?:{YEAR.pattern})")
+"""A year that something is asked of; "the 2019 plan" is a plan's name."""
+_FISCAL = re.compile(r"\bFY\s?'?(?:20)?(\d\d)\b", re.IGNORECASE)
+_WORD = re.compile(r"[^\W_]+(?:[&'’.-][^\W_]+)*")
+_ASIDE = re.compile(r"\([^)]*\)")
+_PLURAL = re.compile(r"(?<=[^\Ws]{3})s\Z")
+_FORM_TEXT = """
+what which how much many was were is are did does do has have had be been come came the a an of in
+for at on as by to its their it they year years fiscal ended ending end during full annual company
+amount figure value report reported
+"""
+TOTAL = frozenset(["total", "consolidated"])
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a label or a sentence as they are compared: no case, genitive or plural."""
+    words = (word.casefold().replace("’", "'") for word in _WORD.findall(text))
+    return [_PLURAL.sub("", word.removesuffix("'s")) for word in words]
+
+
+_FORM = TOTAL.union(words_of(_FORM_TEXT), _FORM_TEXT.split())
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a passage, as ``read_lines`` tells it, and what its document is called."""
+
+    called: str
+    text: Row | str
+
+
+@dataclass(frozen=True)
+class Place:
+    """A row, and its cell of the year that is asked for; without a figure if there is none."""
+
+    row: Row
+    cell: Cell
+
+
+def lines_of(shown: Iterable[Excerpt]) -> list[Line]:
+    """The lines of passages."""
+    return [
+        Line(f"{one.name} {one.called}", line)
+        for one in shown
+        for line in read_lines(one.text, one.before)
+    ]
+
+
+def asked_year(question: str) -> str | None:
+    """The year that a question names; None if it names none, or several."""
+    text = _with_whole_years(question)
+    years = set(_ASKED.findall(text))
+    return years.pop() if len(years) == 1 and len(set(YEAR.findall(text))) == 1 else None
+
+
+def asked_places(question: str, year: str, lines: Sequence[Line]) -> list[Place]:
+    """The rows that a question asks for; those without their "total" if there are no others."""
+    asked = words_of(DATE.sub(" ", _with_whole_years(question)))
+    return list(_labelled(asked, year, lines, total=False)) or list(
+        _labelled(asked, year, lines, total=True)
+    )
+
+
+def has_asked_row(question: str, excerpt: Excerpt) -> bool:
+    """Whether a passage has a row that a question asks for, with a figure."""
+    year = asked_year(question)
+    lines = lines_of([excerpt]) if year is not None else []
+    return any(one.cell.figure for one in asked_places(question, year or "", lines))
+
+
+def _labelled(
+    asked: list[str], year: str, lines: Sequence[Line], *, total: bool
+) -> Iterator[Place]:
+    for line in lines:
+        if isinstance(row := line.text, Row):
+            name = words_of(line.called)
+            if any(_is_all(label, asked, name) for label in _labels(row.label, total)):
+                yield Place(row, row.of(year) or Cell(year, ""))
+
+
+def _labels(label: str, total: bool) -> Iterator[list[str]]:
+    """A label's words, and those without what is in parentheses."""
+    for text in dict.fromkeys((label, _ASIDE.sub(" ", label))):
+        words = words_of(text)
+        if not total:
+            yield words
+        elif words and words[0] in TOTAL:
+            yield words[1:]
+
+
+def _is_all(label: list[str], asked: list[str], name: list[str]) -> bool:
+    size = len(label)
+    for at in range(len(asked) - size + 1):
+        if size and asked[at : at + size] == label:
+            rest = asked[:at] + asked[at + size :]
+            return all(word in _FORM or word in name for word in rest)
+    return False
+
+
+def _with_whole_years(question: str) -> str:
+    return _FISCAL.sub(r"fiscal 20\1", question)
