@@ -34,7 +34,7 @@ TELLING = 4
 """Characters of a figure that is hardly of two things: "8,902", "6.75"."""
 
 _ASIDE = re.compile(r"\([^)]*\)")
-_SCALE = re.compile(r"\s*(?:thousand|million|billion|trillion)")
+_SCALE = re.compile(r"\s*(thousand|million|billion|trillion)")
 _SPENT = frozenset(
     words_of("paid payments repayments purchases repurchases dividends expense costs spending")
 ).union(words_of("expenditures"))
@@ -125,6 +125,13 @@ def _beside(figure: str, year: str, lines: Sequence[Line]) -> Place | None:
     return next(iter(found.values())) if len(found) == 1 else None
 
 
+def _is_scale(scale: str, figure: str, lines: Sequence[Line]) -> bool:
+    """Whether "million" is what a table's figures are: it has this one, or "(Millions)" above."""
+    if any(cell.figure == figure for row in _rows(lines) for cell in row.cells):
+        return True
+    return any(f"{scale}s" in line.text.casefold() for line in lines if isinstance(line.text, str))
+
+
 def _may_replace(figure: str, place: Place, sentence: str, lines: Sequence[Line]) -> bool:
     """Whether a row's figure fits where another stands, which the text does not give itself."""
     label = words_of(_ASIDE.sub(" ", place.row.label))
@@ -135,8 +142,7 @@ def _may_replace(figure: str, place: Place, sentence: str, lines: Sequence[Line]
     behind = sentence[sentence.index(figure) + len(figure) :]
     if behind.lstrip().startswith("%") != place.cell.percent:
         return False
-    cells = {cell.figure for row in _rows(lines) for cell in row.cells}
-    if _SCALE.match(behind) and figure not in cells:
+    if (scale := _SCALE.match(behind)) and not _is_scale(scale[1], figure, lines):
         return False
     whole = " ".join(words_of(place.row.label))
     return not any(whole in " ".join(words_of(text)) for text in _texts(lines, figure))

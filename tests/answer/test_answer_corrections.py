@@ -113,6 +113,11 @@ def test_a_row_that_is_all_of_the_question_answers_it(question: str) -> None:
     assert noted == [Correction("27,986", "7,369", "Operating income", "2021")]
 
 
+def test_a_figure_keeps_the_scale_that_stands_above_the_table() -> None:
+    text, _ = said("Net sales were $5,484 million.", "What were net sales in 2021?")
+    assert text == "Net sales were $35,355 million."
+
+
 def test_a_label_may_have_a_total_and_an_aside_more() -> None:
     text, _ = said("Operating expenses were 7,369.", "What were operating expenses in 2021?")
     assert text == "Operating expenses were 27,986."
@@ -136,6 +141,7 @@ def test_a_label_may_have_a_total_and_an_aside_more() -> None:
         ("The percent of sales was 7,369.", "What was the percent of sales in 2021?"),
         # billions, which no table has
         ("Operating income was $3.6 billion.", "What was operating income in 2021?"),
+        ("Operating income was $5,484 thousand.", "What was operating income in 2021?"),
         ("It was 1,285 in another place.", "What was operating income in 2021?"),
         ("Operating income was 1,285, not 612.", "What was operating income in 2021?"),
         ("Operating income was good.", "What was operating income in 2021?"),
