@@ -34,6 +34,12 @@ _MARKS = r"\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u0900-\u09
 _LETTER = rf"[\w{_MARKS}{SOUTH_EAST_ASIAN}]"
 _WORD = re.compile(rf"\d+(?:[.,]\d+)+|(?<!\w)(?:[^\W\d_]\.){{2,}}|{_LETTER}+(?:[&'’]{_LETTER}+)*")
 _PARTICLES = re.compile(rf"[{HIRAGANA}]+")
+_WHEN = re.compile(
+    r"(?:19|20)\d\d|fy'?(?:20)?\d\d|fiscal|(?:half-?)?years?|quarter(?:ly|s)?|half|months?|ended|ending"
+    r"|first|second|third|fourth|last",
+    re.IGNORECASE,
+)
+"""Words of when, not of what: a report says "in the fourth quarter" of everything."""
 _FISCAL_YEAR = re.compile(r"fy'?(?:20)?(\d\d)")
 _STOP_TEXT = """
 a about above after again against all also am an and any are as at be because been before being
@@ -76,7 +82,7 @@ def _phrases(question: str) -> list[str]:
     end = 0
     for found in _WORD.finditer(text):
         word, between = found.group(), text[end : found.start()].strip()
-        tells = _tells(word, shouted) and not unspaced(word)
+        tells = _tells(word, shouted) and not unspaced(word) and not _WHEN.fullmatch(word)
         if between or not tells:
             runs.append([])
         if tells:
