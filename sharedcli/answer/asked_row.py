@@ -39,25 +39,27 @@ _FORM = TOTAL.union(words_of(_FORM_TEXT), _FORM_TEXT.split())
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a passage, as ``read_lines`` tells it, and what its document is called."""
+    """A line as ``read_lines`` tells it, of which passage, and what its document is called."""
 
-    called: str
     text: Row | str
+    passage: int
+    called: str
 
 
 @dataclass(frozen=True)
 class Place:
-    """A row, and its cell of the year that is asked for; without a figure if there is none."""
+    """A row, its cell of the year that is asked for, and the passage that it stands in."""
 
     row: Row
     cell: Cell
+    passage: int
 
 
 def lines_of(shown: Iterable[Excerpt]) -> list[Line]:
     """The lines of passages."""
     return [
-        Line(f"{one.name} {one.called}", line)
-        for one in shown
+        Line(line, passage, f"{one.name} {one.called}")
+        for passage, one in enumerate(shown)
         for line in read_lines(one.text, one.before)
     ]
 
@@ -69,29 +71,28 @@ def asked_year(question: str) -> str | None:
     return years.pop() if len(years) == 1 and len(set(YEAR.findall(text))) == 1 else None
 
 
-def asked_places(question: str, year: str, lines: Sequence[Line]) -> list[Place]:
-    """The rows that a question asks for; those without their "total" if there are no others."""
-    asked = words_of(DATE.sub(" ", _with_whole_years(question)))
-    return list(_labelled(asked, year, lines, total=False)) or list(
-        _labelled(asked, year, lines, total=True)
-    )
+def asked_place(question: str, lines: Sequence[Line]) -> Place | None:
+    """The first row that a question asks for; one without its "total" if there is no other.
 
-
-def has_asked_row(question: str, excerpt: Excerpt) -> bool:
-    """Whether a passage has a row that a question asks for, with a figure."""
+    None where rows of that label have other figures: they are of a segment, or of a quarter.
+    """
     year = asked_year(question)
-    lines = lines_of([excerpt]) if year is not None else []
-    return any(one.cell.figure for one in asked_places(question, year or "", lines))
+    if year is None:
+        return None
+    asked = words_of(DATE.sub(" ", _with_whole_years(question)))
+    found = list(_labelled(asked, year, lines, total=False))
+    found = found or list(_labelled(asked, year, lines, total=True))
+    return found[0] if len({place.cell.figure for place in found}) == 1 else None
 
 
 def _labelled(
     asked: list[str], year: str, lines: Sequence[Line], *, total: bool
 ) -> Iterator[Place]:
     for line in lines:
-        if isinstance(row := line.text, Row):
+        if isinstance(row := line.text, Row) and (cell := row.of(year)) and cell.figure:
             name = words_of(line.called)
             if any(_is_all(label, asked, name) for label in _labels(row.label, total)):
-                yield Place(row, row.of(year) or Cell(year, ""))
+                yield Place(row, cell, line.passage)
 
 
 def _labels(label: str, total: bool) -> Iterator[list[str]]:

@@ -21,14 +21,13 @@ from sharedcli.answer.asked_row import (
     TOTAL,
     Line,
     Place,
-    asked_places,
     asked_year,
     lines_of,
     words_of,
 )
 from sharedcli.answer.prompt import Excerpt
 from sharedcli.answer.sentence import first_sentence
-from sharedcli.answer.tables import YEAR, Row, figures_of
+from sharedcli.answer.tables import YEAR, Cell, Row, figures_of
 
 TELLING = 4
 """Characters of a figure that is hardly of two things: "8,902", "6.75"."""
@@ -55,6 +54,7 @@ def as_tables_say(
     pieces: Iterator[str],
     question: str,
     shown: Sequence[Excerpt],
+    asked: Place | None,
     note: Callable[[Correction], None],
 ) -> Iterator[str]:
     """Yield ``pieces``, the figures of the first sentence as the tables have them.
@@ -63,12 +63,13 @@ def as_tables_say(
         pieces: of an answer.
         question: as typed; unless it names one year, and only one, nothing is held back.
         shown: the passages of the prompt.
+        asked: the row that the question asks for.
         note: hears of every figure that is put in another's place.
     """
     year = asked_year(question)
     if year is not None:
         sentence = first_sentence(pieces)
-        for one in _corrections(sentence, question, year, lines_of(shown)):
+        for one in _corrections(sentence, question, year, lines_of(shown), asked):
             note(one)
             said = re.compile(rf"(?<![\d.,]){re.escape(one.said)}(?!\d|[.,]\d)")
             sentence = said.sub(one.instead, sentence)
@@ -78,23 +79,17 @@ def as_tables_say(
 
 
 def _corrections(
-    sentence: str, question: str, year: str, lines: Sequence[Line]
+    sentence: str, question: str, year: str, lines: Sequence[Line], asked: Place | None
 ) -> list[Correction]:
     known = set(figures_of(question))
     said = [one for one in dict.fromkeys(figures_of(sentence)) if one not in known]
     said = [one for one in said if not YEAR.fullmatch(one)]
-    places = asked_places(question, year, lines)
-    sure = len(said) == 1 and len({place.cell.figure for place in places}) == 1
-    if sure and _may_replace(said[0], places[0], sentence, lines):
-        return [_correction(said[0], places[0])]
+    if asked and len(said) == 1 and _may_replace(said[0], asked, sentence, lines):
+        return [Correction(said[0], asked.cell.figure, asked.row.label, year)]
     if any(cell.figure in said for row in _rows(lines) for cell in row.cells if cell.year == year):
         return []  # others may be there to compare with
-    beside = ((figure, _beside(figure, year, lines)) for figure in said)
-    return [_correction(figure, place) for figure, place in beside if place is not None]
-
-
-def _correction(said: str, place: Place) -> Correction:
-    return Correction(said, place.cell.figure, place.row.label, place.cell.year)
+    beside = (_beside(figure, year, lines) for figure in said)
+    return [one for one in beside if one is not None]
 
 
 def _rows(lines: Sequence[Line]) -> list[Row]:
@@ -107,7 +102,7 @@ def _texts(lines: Sequence[Line], figure: str) -> list[str]:
     return [text for text in texts if figure in figures_of(text)]
 
 
-def _beside(figure: str, year: str, lines: Sequence[Line]) -> Place | None:
+def _beside(figure: str, year: str, lines: Sequence[Line]) -> Correction | None:
     """What stands beside ``figure`` in the column of ``year``.
 
     None where ``figure`` stands elsewhere, too: a short one, which may be of anything, in any other
@@ -115,14 +110,17 @@ def _beside(figure: str, year: str, lines: Sequence[Line]) -> Place | None:
     """
     if any(len(figure) < TELLING or year in text for text in _texts(lines, figure)):
         return None
-    found: dict[str, Place] = {}
+    found: dict[str, tuple[Row, Cell]] = {}
     for row in _rows(lines):
         for said in (cell for cell in row.cells if cell.figure == figure):
             cell = row.of(year)
             if cell is None or not cell.figure or cell.negative != said.negative:
                 return None
-            found[cell.figure] = Place(row, cell)
-    return next(iter(found.values())) if len(found) == 1 else None
+            found[cell.figure] = (row, cell)
+    if len(found) != 1:
+        return None
+    ((row, cell),) = found.values()
+    return Correction(figure, cell.figure, row.label, year)
 
 
 def _is_scale(scale: str, figure: str, lines: Sequence[Line]) -> bool:

@@ -14,7 +14,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from sharedcli.answer.answer import Answer, Evidence, OpenedChunk, Timings, Usage
-from sharedcli.answer.asked_row import asked_year, has_asked_row
+from sharedcli.answer.asked_row import Place, asked_place, asked_year, lines_of
 from sharedcli.answer.citations import Citation, cite
 from sharedcli.answer.document_names import distinct_names
 from sharedcli.answer.grounds import Grounds
@@ -91,7 +91,7 @@ class Asker:
         self._places = {record.id: record.place for record in records}
         ids = list(self._places)
         found = find_passages(self._store, wanted, ids, self._encoder)
-        ranked = self._with_asked_row(question, found.ranked)
+        ranked, row = self._with_asked_row(question, found.ranked)
         may_refuse = self._settings.abstain == "auto" and stands_alone(question, history)
         support = measure_support(self._store, wanted, ids, found) if may_refuse else None
         refusal = self._refusal(support, ranked)
@@ -113,6 +113,7 @@ class Asker:
             started=started,
             history=history,
             support=support,
+            row=row,
         )
 
     def frontiers(
@@ -150,6 +151,7 @@ class Asker:
         started: float,
         history: Sequence[tuple[str, str]],
         support: Support | None,
+        row: Place | None,
     ) -> Answer:
         model, settings = self._model, self._settings
         verbatim = list(ranked[: settings.passages])
@@ -192,6 +194,7 @@ class Asker:
                 injected,
                 asked=search_text(question, history),
                 shown=shown,
+                row=row,
                 grounds=_grounds(question, support, shown),
                 refusal=refusal,
             ),
@@ -264,16 +267,20 @@ class Asker:
             excerpts.append(Excerpt(names[hit.doc_id], text, before, called))
         return excerpts
 
-    def _with_asked_row(self, question: str, ranked: list[RankedPassage]) -> list[RankedPassage]:
-        """Let the last quoted passage be one with the row that the question asks for."""
+    def _with_asked_row(
+        self, question: str, ranked: list[RankedPassage]
+    ) -> tuple[list[RankedPassage], Place | None]:
+        """Let the last quoted passage be the first one with the row that is asked for."""
         quoted = self._settings.passages
         if not quoted or asked_year(question) is None:
-            return ranked
-        for at, excerpt in enumerate(self._excerpts(ranked[:CHUNK_PASSAGES])):
-            if has_asked_row(question, excerpt):
-                last = max(0, min(at, quoted - 1))
-                return [*ranked[:last], ranked[at], *ranked[last:at], *ranked[at + 1 :]]
-        return ranked
+            return ranked, None
+        row = asked_place(question, lines_of(self._excerpts(ranked[:CHUNK_PASSAGES])))
+        if row is None:
+            return ranked, None
+        last = min(row.passage, quoted - 1)
+        best = ranked.copy()
+        best.insert(last, best.pop(row.passage))
+        return best, row
 
     def _opened(self, frontier: ChunkFrontier) -> OpenedChunk:
         return OpenedChunk(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from sharedcli.answer.asked_row import Place
 from sharedcli.answer.corrections import Correction, as_tables_say
 from sharedcli.answer.echo import EchoGuard
 from sharedcli.answer.grounds import Grounds
@@ -34,6 +35,7 @@ def text_of(
     *,
     asked: str,
     shown: Sequence[Excerpt],
+    row: Place | None,
     grounds: Grounds | None,
     refusal: str,
 ) -> Callable[[Answer], Iterator[str]]:
@@ -46,6 +48,7 @@ def text_of(
         injected: slots, or None.
         asked: the question, with the one before if it goes on.
         shown: the prompt's passages.
+        row: of a table, that the question asks for.
         grounds: what the answer is held against; None where the decoder's verdict does not count.
         refusal: what to say where it does and nothing is answered.
     """
@@ -79,7 +82,7 @@ def text_of(
             answer.corrected += (correction,)
 
         text = without_repetition(decode_stream(model.base.tokenizer, tokens(answer)))
-        text = as_tables_say(text, answer.question, shown, note)
+        text = as_tables_say(text, answer.question, shown, row, note)
         if grounds is not None:
             text = when_sure(text, verdict, grounds, lambda: answer.refuse(refusal))
         with guard_memory("answering"):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from sharedcli.answer.asked_row import asked_place, lines_of
 from sharedcli.answer.corrections import Correction, as_tables_say
 from sharedcli.answer.prompt import Excerpt
 
@@ -21,7 +22,8 @@ def said(answer: str, question: str, *passages: str) -> tuple[str, list[Correcti
     shown = [
         Excerpt("Annual report", passage, "", "ACME_2022.pdf") for passage in passages or (TABLE,)
     ]
-    text = "".join(as_tables_say(pieces, question, shown, noted.append))
+    row = asked_place(question, lines_of(shown))
+    text = "".join(as_tables_say(pieces, question, shown, row, noted.append))
     return text.strip(), noted
 
 
@@ -83,15 +85,15 @@ def test_figures_to_compare_with_stay() -> None:
 def test_without_one_year_nothing_is_changed_or_held_back(question: str) -> None:
     assert stays("Net sales were 34,229.", question)
     pieces = iter(["Net sales were 34,229.", " More."])
-    first = next(as_tables_say(pieces, question, [Excerpt("a", TABLE)], lambda _: None))
+    first = next(as_tables_say(pieces, question, [Excerpt("a", TABLE)], None, lambda _: None))
     assert first == "Net sales were 34,229."
 
 
 def test_only_the_first_sentence_waits() -> None:
     pieces = iter(["Sales were 34,229 in total. ", "They fell from 34,229."])
-    text = as_tables_say(pieces, "Sales in 2021?", [Excerpt("a", TABLE)], lambda _: None)
+    text = as_tables_say(pieces, "Sales in 2021?", [Excerpt("a", TABLE)], None, lambda _: None)
     assert list(text) == ["Sales were 35,355 in total. ", "They fell from 34,229."]
-    assert list(as_tables_say(iter([]), "Sales in 2021?", [], lambda _: None)) == []
+    assert list(as_tables_say(iter([]), "Sales in 2021?", [], None, lambda _: None)) == []
 
 
 # --- the row that is asked for ------------------------------------------------------------------
