@@ -34,7 +34,7 @@ def words_of(text: str) -> list[str]:
     return [_PLURAL.sub("", word.removesuffix("'s")) for word in words]
 
 
-_FORM = TOTAL.union(words_of(_FORM_TEXT), _FORM_TEXT.split())
+_FORM = TOTAL.union(words_of(_FORM_TEXT))
 
 
 @dataclass(frozen=True)

@@ -34,9 +34,10 @@ TELLING = 4
 
 _ASIDE = re.compile(r"\([^)]*\)")
 _SCALE = re.compile(r"\s*(thousand|million|billion|trillion)")
-_SPENT = frozenset(
-    words_of("paid payments repayments purchases repurchases dividends expense costs spending")
-).union(words_of("expenditures"))
+_SPENT_TEXT = """
+paid payments repayments purchases repurchases dividends expense costs spending expenditures
+"""
+_SPENT = frozenset(words_of(_SPENT_TEXT))
 """Of what parentheses say that it goes out; of other rows, that it is a loss."""
 
 
