@@ -18,7 +18,8 @@ _ASKED = re.compile(rf"(?<!\b[Tt]he )(?:{YEAR.pattern})")
 """A year that something is asked of; "the 2019 plan" is a plan's name."""
 _FISCAL = re.compile(r"\bFY\s?'?(?:20)?(\d\d)\b", re.IGNORECASE)
 _WORD = re.compile(r"[^\W_]+(?:[&'’.-][^\W_]+)*")
-_ASIDE = re.compile(r"\([^)]*\)")
+ASIDE = re.compile(r"\([^)]*\)")
+"""What a label has in parentheses: "Income (loss)"."""
 _PLURAL = re.compile(r"(?<=[^\Ws]{3})s\Z")
 _FORM_TEXT = """
 what which how much many was were is are did does do has have had be been come came the a an of in
@@ -58,7 +59,7 @@ class Place:
 def lines_of(shown: Iterable[Excerpt]) -> list[Line]:
     """The lines of passages."""
     return [
-        Line(line, passage, f"{one.name} {one.called}")
+        Line(line, passage, one.called)
         for passage, one in enumerate(shown)
         for line in read_lines(one.text, one.before)
     ]
@@ -97,7 +98,7 @@ def _labelled(
 
 def _labels(label: str, total: bool) -> Iterator[list[str]]:
     """A label's words, and those without what is in parentheses."""
-    for text in dict.fromkeys((label, _ASIDE.sub(" ", label))):
+    for text in dict.fromkeys((label, ASIDE.sub(" ", label))):
         words = words_of(text)
         if not total:
             yield words

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sharedcli.answer.asked_row import (
+    ASIDE,
     TOTAL,
     Line,
     Place,
@@ -32,7 +33,6 @@ from sharedcli.answer.tables import YEAR, Cell, Row, figures_of
 TELLING = 4
 """Characters of a figure that is hardly of two things: "8,902", "6.75"."""
 
-_ASIDE = re.compile(r"\([^)]*\)")
 _SCALE = re.compile(r"\s*(thousand|million|billion|trillion)")
 _SPENT_TEXT = """
 paid payments repayments purchases repurchases dividends expense costs spending expenditures
@@ -133,8 +133,8 @@ def _is_scale(scale: str, figure: str, lines: Sequence[Line]) -> bool:
 
 def _may_replace(figure: str, place: Place, sentence: str, lines: Sequence[Line]) -> bool:
     """Whether a row's figure fits where another stands, which the text does not give itself."""
-    label = words_of(_ASIDE.sub(" ", place.row.label))
-    if place.cell.figure in ("", figure) or not set(label) <= TOTAL.union(words_of(sentence)):
+    label = words_of(ASIDE.sub(" ", place.row.label))
+    if place.cell.figure == figure or not set(label) <= TOTAL.union(words_of(sentence)):
         return False
     if place.cell.negative and _SPENT.isdisjoint(label):
         return False

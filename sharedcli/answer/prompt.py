@@ -37,7 +37,7 @@ class Excerpt:
         name: of its document, shown where there are several.
         text: as it stands there.
         before: what stands on its page before, where a table that goes on has its head; not shown.
-        called: what else a question may call the document; not shown.
+        called: what a question may call the document; not shown.
     """
 
     name: str

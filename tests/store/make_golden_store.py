@@ -29,8 +29,9 @@ TEXTS = {
 
 def answers(store: Store) -> dict[str, object]:
     """What the store holds, in plain values; tensors as digests."""
+    # where its files were is of the place, not of the store
     found: dict[str, object] = {
-        "failures": [(one.source, one.reason) for one in store.failures()],
+        "failures": [(Path(one.source).name, one.reason) for one in store.failures()],
         "hits": [(hit.doc_id, hit.ordinal) for hit in store.search_text('"colza"')],
     }
     for record in store.documents():
@@ -45,7 +46,7 @@ def answers(store: Store) -> dict[str, object]:
             chunks.append([vars(span), tokens.token_ids.tolist(), tensors])
         ((_, passages, _),) = store.read_passages([record.id])
         found[record.id] = {
-            "record": {**vars(record), "warnings": list(record.warnings)},
+            "record": {name: one for name, one in vars(record).items() if name != "path"},
             "identity": json.loads(store.identity(record.id).to_json()),
             "text": document.text,
             "pages": [vars(page) for page in document.pages],
