@@ -37,6 +37,8 @@ _NUMBERS: dict[str, tuple[type[int] | type[float], Callable[[float], bool], str]
     "lead_tokens": (int, lambda n: n >= 0, "a whole number of tokens, 0 or more"),
     "stored_depth": (int, lambda n: 0 <= n <= 10, "a whole number from 0 to 10"),
     "strip_chunks": (int, lambda n: n >= 1, "a whole number of chunks, 1 or more"),
+    "exit_layer": (int, lambda n: n >= 0, "a whole number of layers, 0 or more"),
+    "pruning_layer": (int, lambda n: n >= 0, "a whole number of layers, 0 or more"),
 }
 _SIZE = re.compile(r"(\d{1,18}(?:\.\d{1,9})?)\s*([kmgt]i?b?|b?)")
 _UNITS = {

@@ -100,7 +100,7 @@ class Settings:
         embed: "index" (sentence vectors of all passages are stored) or "ask" (none are; the best
             passages by full text are embedded when a question comes).
         chunk_tokens, depth, slots_per_node, levels, slot_choice, lead_tokens, stored_depth,
-            strip_chunks: the tree's geometry; None is the adapter's.
+            strip_chunks, exit_layer, pruning_layer: the tree's geometry; None is the adapter's.
         quota: bytes that the store may take; None for no limit.
         color: "auto", "always" or "never".
         origins: where each value came from, by name; what is not in it is a default.
@@ -136,6 +136,8 @@ class Settings:
     lead_tokens: int | None = None
     stored_depth: int | None = None
     strip_chunks: int | None = None
+    exit_layer: int | None = None
+    pruning_layer: int | None = None
     quota: int | None = None
     color: str = "auto"
     origins: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)

@@ -78,10 +78,36 @@ def total(parts: Iterable[Work]) -> Work:
 
 @dataclass(frozen=True)
 class ReadSequence:
-    """What the compressor reads at once: tokens, and pairs of a token and one that it sees."""
+    """What the compressor reads at once.
+
+    Attributes:
+        tokens: in all.
+        pairs: of a token and one that it sees.
+        kept: tokens that all layers compute.
+        exit_layer: lowest layers that compute the others, too; None for all.
+        pruning_layer: lowest layers that see them; None for all.
+    """
 
     tokens: int
     pairs: int
+    kept: int = 0
+    exit_layer: int | None = None
+    pruning_layer: int | None = None
+
+    def below(self, layers: int) -> tuple[float, float, float]:
+        """Tokens computed, tokens that are only seen, and pairs, in ``layers`` layers together.
+
+        Where tokens are left out, pairs are taken to be fewer by their share, or by its square.
+        """
+        seeing = layers if self.pruning_layer is None else min(layers, self.pruning_layer)
+        whole = seeing if self.exit_layer is None else min(seeing, self.exit_layer)
+        share = self.kept / max(1, self.tokens)
+        between, above = seeing - whole, layers - seeing
+        return (
+            self.tokens * whole + self.kept * (between + above),
+            (self.tokens - self.kept) * between,
+            self.pairs * (whole + between * share + above * share**2),
+        )
 
 
 def node_sequences(tree: ContextTree, nodes: Iterable[Node]) -> list[ReadSequence]:
@@ -102,7 +128,10 @@ def strip_sequences(tree: ContextTree) -> list[ReadSequence]:
             (end - begin) * (begin - first + bool(first)) + _causal(end - begin)
             for first, begin, end in strip.views()
         )
-        found.append(ReadSequence(strip.tokens, pairs))
+        stored = [tree.level(chunk, tree.geometry.deepest_stored) for chunk in chunks]
+        kept = sum(tree.slots(node) for nodes in stored for node in nodes)
+        ends = strip.exit_layer or None, strip.pruning_layer or None
+        found.append(ReadSequence(strip.tokens, pairs, kept, *ends))
     return found
 
 
@@ -120,13 +149,14 @@ def compress(counts: Parameters, value: int, read: Iterable[ReadSequence], layer
         layers: how far they are read.
     """
     sequences = list(read)
-    tokens, pairs = sum(one.tokens for one in sequences), sum(one.pairs for one in sequences)
-    share = layers / max(1, counts.injected)
-    weights = counts.layer * layers + counts.compressor_update * share
+    tokens = sum(one.tokens for one in sequences)
+    through = [one.below(layers) for one in sequences] or [(0, 0, 0)]
+    computed, seen, pairs = map(sum, zip(*through, strict=True))
+    layer = counts.layer + counts.compressor_update / max(1, counts.injected)
     passes = -(-tokens // 4096)
     return Work(
-        2 * tokens * weights + 4 * counts.hidden * layers * pairs,
-        value * (passes * weights + counts.cached * layers * tokens),
+        2 * (layer * computed + counts.hidden * counts.cached * seen) + 4 * counts.hidden * pairs,
+        value * (passes * layer * layers + counts.cached * layers * tokens),
     )
 
 

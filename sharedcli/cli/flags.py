@@ -107,6 +107,14 @@ GEOMETRY = (
     Flag("lead_tokens", int, ("--lead-tokens",), "Tokens read before each chunk.", _TREE),
     Flag("stored_depth", int, ("--stored-depth",), "Deepest level stored; 0: all.", _TREE),
     Flag("strip_chunks", int, ("--strip-chunks",), "Chunks read in one pass.", _TREE),
+    Flag("exit_layer", int, ("--exit-layer",), "Layers for all tokens; 0: all.", _TREE),
+    Flag(
+        "pruning_layer",
+        int,
+        ("--pruning-layer",),
+        "Layers that see all tokens, not slots' only; 0: all.",
+        _TREE,
+    ),
     Flag(
         "slot_format",
         str,

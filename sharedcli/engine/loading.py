@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 NO_ADAPTER = "none"
 GEOMETRY = tuple(item.name for item in fields(TreeGeometry))
+_KEPT_ONLY = ("exit_layer", "pruning_layer")
 """Settings that change the adapter's geometry."""
 STRIP_CHUNKS = 8
 """Read in one pass: with half a chunk for a lead, 1.03 to 1.06 tokens for one of the document."""
@@ -129,9 +130,17 @@ class LoadedModel:
             given["slots_per_node"] = max(1, slots)
         if "depth" in given and "stored_depth" not in given:
             given["stored_depth"] = old.stored_depth if old.stored_depth <= given["depth"] else 0
-        geometry = replace(old, **given)
+        kept_only = {name: given.pop(name) for name in _KEPT_ONLY if name in given}
+        geometry = replace(old, **(given | dict.fromkeys(_KEPT_ONLY, 0)))
         if given.get("strip_chunks", 1) > 1 and not self.merges:
             raise UsageError("this model's chunks are read one by one; leave --strip-chunks out")
+        if any(kept_only.values()) and not self.merges:
+            raise UsageError(
+                "this model's layers read all tokens; leave --exit-layer and --pruning-layer out"
+            )
+        if self.merges and geometry.slots_are_tokens:
+            kept_only = {name: getattr(old, name) for name in _KEPT_ONLY} | kept_only
+        geometry = replace(geometry, **kept_only)
         if "strip_chunks" not in given:
             geometry = replace(geometry, strip_chunks=self._strip_chunks(geometry))
         if geometry.slot_choice == "pooled" and self.shared.adapter.pool_query is None:

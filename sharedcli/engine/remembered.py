@@ -49,6 +49,8 @@ _SETTINGS = (
     "lead_tokens",
     "stored_depth",
     "strip_chunks",
+    "exit_layer",
+    "pruning_layer",
 )
 _GPUS = ("/dev/nvidiactl", "/dev/kfd")
 _COMMIT_DIGITS = 40

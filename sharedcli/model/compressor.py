@@ -105,7 +105,12 @@ class Compressor:
             for several in tree.strips(sorted(chunks)):
                 strip, start = Strip.of(tree, several), tree.strip_start(several[0])
                 job = Job(context, start, start + strip.tokens)
-                encoded = self._encode(stack(contexts, [job]), strip=strip)
+                batch = stack(contexts, [job])
+                if tree.geometry.leaves_out and self.merged is not None:
+                    kept = self._kept(tree, several) - start
+                    encoded = self.merged.encode(batch, kept=kept, strip=strip)
+                else:
+                    encoded = self._encode(batch, strip=strip)
                 yield encoded, 0, job, [node for chunk in several for node in chunks[chunk]]
 
     def compress_frontiers(
@@ -183,10 +188,9 @@ class Compressor:
         firsts = [tree.strip_start(chunks[0]) for chunks in strips]
         strip = Strip.of(tree, strips[0])
         batch = torch.stack([tokens[first : first + strip.tokens] for first in firsts])
-        nodes = [node for root in roots for node in tree.level(root.chunk, stored)]
-        if self.merged is not None and choice in ("first", "last"):
-            kept = torch.cat([kept_offsets(tree, node) for node in nodes]) - start
-            encoded = self.merged.encode(batch, kept.to(self.model.device), strip)
+        if self.merged is not None and tree.geometry.slots_are_tokens:
+            kept = self._kept(tree, strips[0]) - start
+            encoded = self.merged.encode(batch, kept=kept, strip=strip)
             keys, values = encoded.keys, encoded.values
         else:
             encoded = self._encode(batch, strip=strip)
@@ -195,6 +199,7 @@ class Compressor:
             windows = [(a - start, b - start) for a, b in leaves]
             keys, values, _ = choose_slots(encoded.keys, encoded.values, windows, choice, query)
             if stored < tree.geometry.depth:
+                nodes = [node for root in roots for node in tree.level(root.chunk, stored)]
                 keys, values = derive_slots(keys, values, level_groups(tree, nodes), choice)
         first = 0
         for place, root in enumerate(roots):
@@ -204,6 +209,12 @@ class Compressor:
                 slots = {stored: (keys[:, row, :, first:last], values[:, row, :, first:last])}
                 yield one[place], ChunkSlots(slots, encoded.states[row, ends])
             first = last
+
+    def _kept(self, tree: ContextTree, chunks: Sequence[int]) -> Tensor:
+        """Document offsets of the tokens that are stored of some chunks as slots."""
+        stored = tree.geometry.deepest_stored
+        nodes = [node for chunk in chunks for node in tree.level(chunk, stored)]
+        return torch.cat([kept_offsets(tree, node) for node in nodes]).to(self.model.device)
 
     def _encode(
         self, batch: Tensor, layers: int | None = None, strip: Strip | None = None
@@ -217,6 +228,15 @@ class Compressor:
     def _slots(
         self, encoded: Encoded, row: int, job: Job, tree: ContextTree, node: Node
     ) -> NodeSlots:
+        summary = _summary(encoded, row, job, node)
+        if encoded.kept is not None:
+            place = kept_offsets(tree, node).to(encoded.kept.device)
+            found = torch.searchsorted(encoded.kept, place - job.start)
+            keys, values = (
+                x[:, row].index_select(2, found) for x in (encoded.keys, encoded.values)
+            )
+            local = place - tree.sequence_start(node)
+            return NodeSlots(node, keys, values, local, place, summary)
         leaves = leaf_windows(tree, node)
         windows = [(a - job.start, b - job.start) for a, b in leaves]
         choice = tree.geometry.slot_choice
@@ -231,7 +251,6 @@ class Compressor:
         if len(groups) < len(windows):  # nested: a coarser node is made of its leaves' slots
             keys, values = derive_slots(keys, values, groups, choice)
             local = kept_offsets(tree, node).to(local.device) - job.start
-        summary = _summary(encoded, row, job, node)
         place = local + job.start
         local = place - tree.sequence_start(node)  # a strip begins elsewhere
         return NodeSlots(node, keys[:, 0], values[:, 0], local, place, summary)

@@ -1,4 +1,4 @@
-"""One decoder layer as the compressor runs it for indexing, and the sequences on their way through.
+"""One decoder layer as the compressor runs it for indexing.
 
 Low-rank updates and the weights of the norms before them are folded into the products (in float32,
 rounded once); queries, keys and values are one product. See ``merged.py``.
@@ -10,18 +10,17 @@ size, E hidden size, S kept tokens.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from sharedcli.model.block_attention import masked
 from sharedcli.model.lora import FullRank, LowRank
 from sharedcli.model.products import Weights, joined_bias
-from sharedcli.model.sharedllm import Encoded, SharedLLM
-from sharedcli.model.strip_attention import attend, seen
-from sharedcli.tree.strips import Strip
+from sharedcli.model.sharedllm import SharedLLM
+
+if TYPE_CHECKING:
+    from sharedcli.model.compressor_pass import View
 
 _BEHIND = {
     "q_proj": "input_layernorm",
@@ -32,66 +31,6 @@ _BEHIND = {
 ROWS = 1100
 """Tokens that go through a layer's products together at most: what lies between the products stays
 in the processor's cache."""
-
-
-@dataclass
-class Pass:
-    """Sequences on their way through the layers; see ``MergedLayers.encode`` for the shapes."""
-
-    states: Tensor
-    summary: Tensor
-    angles: tuple[Tensor, Tensor]
-    view: View
-    batch: int
-    kept: Tensor | None
-    summary_layer: int
-    last: int
-    keys: list[Tensor] = field(default_factory=list)
-    values: list[Tensor] = field(default_factory=list)
-
-    @torch.inference_mode()
-    def through(self, layer: CompressorLayer, index: int) -> None:
-        """Run the next layer."""
-        kept, length = self.kept, self.view.strip.tokens
-        if kept is not None and self.summary_layer <= index == self.last - 1:
-            # what the last layer makes of a token depends on that token's states alone
-            self.view = View(self.view.strip, kept)
-        self.states, key, value = layer(self.states, self.angles, self.batch, self.view)
-        if kept is not None and key.shape[1] == length:
-            key, value = key.index_select(1, kept), value.index_select(1, kept)
-        self.keys.append(key.transpose(1, 2))
-        self.values.append(value.transpose(1, 2))
-        if index + 1 == self.summary_layer:
-            self.summary = self.states
-
-    def encoded(self, weights: Weights, scaling: float) -> Encoded:
-        """What has been found, as if keys had been rotated and that taken back."""
-        keys = torch.stack(self.keys)
-        if scaling != 1:
-            keys = keys * scaling
-        summary = weights.left(self.summary).unflatten(0, (self.batch, self.view.strip.tokens))
-        return Encoded(keys, torch.stack(self.values), summary)
-
-
-@dataclass(frozen=True)
-class View:
-    """What tokens see, and for which tokens it matters; no places are all."""
-
-    strip: Strip
-    places: Tensor | None = None
-
-    def attend(self, query: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
-        """Attention's results [B, H, T, D], or of the places alone."""
-        if self.places is None:
-            return attend(self.strip, query, keys, values, scale=scale)
-        mask = seen(self.strip, self.places)
-        return masked(query[:, :, self.places], keys, values, mask, scale=scale)
-
-    def rows(self, states: Tensor, batch: int) -> Tensor:
-        """Of states [N, E] those for which it matters."""
-        if self.places is None:
-            return states
-        return states.view(batch, -1, states.shape[-1])[:, self.places].flatten(0, 1)
 
 
 def product_of(layer: nn.Module, name: str) -> Any:

@@ -29,7 +29,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sharedcli.model.compressor_layer import CompressorLayer, Pass, View, product_of
+from sharedcli.model.compressor_layer import CompressorLayer, product_of
+from sharedcli.model.compressor_pass import Pass, View
 from sharedcli.model.products import Weights
 from sharedcli.model.sharedllm import Encoded, SharedLLM
 from sharedcli.model.sliding_window import check_window
@@ -99,7 +100,8 @@ class MergedLayers:
 
         Args:
             tokens: sequences of equal length.
-            kept: offsets [S] of the tokens whose keys and values are wanted; None for all.
+            kept: offsets [S], ascending, of the tokens whose keys and values are wanted; None for
+                all, and then all pass through all layers.
             strip: chunks in each sequence, read as if each had its lead before it; None for one.
 
         Returns:
@@ -133,6 +135,8 @@ class MergedLayers:
 
     def _begun(self, tokens: Tensor, kept: Tensor | None, strip: Strip | None) -> Pass:
         model = self._model
+        strip = strip or Strip((0,), tokens.shape[1], 0)
+        exit_layer, pruning_layer = self._limits(strip)
         check_window(model.base, model.injected_layers, tokens.shape[1])
         tokens = tokens.to(model.device)
         batch, length = tokens.shape
@@ -141,12 +145,21 @@ class MergedLayers:
             states=states,
             summary=states,
             angles=self._angles(states, length),
-            view=View(strip or Strip((0,), length, 0)),
+            view=View(strip),
             batch=batch,
             kept=kept,
             summary_layer=model.config.summary_layer,
-            last=self._last,
+            exit_layer=exit_layer,
+            pruning_layer=pruning_layer,
         )
+
+    def _limits(self, strip: Strip) -> tuple[int, int]:
+        """Layers that all tokens pass through, and layers that see them all."""
+        lowest = self._model.config.summary_layer  # its states are wanted of all tokens
+        # what the last layer makes of a token depends on that token's states alone
+        pruning = max(lowest + 1, min(strip.pruning_layer or self._last, self._last))
+        end = max(lowest, min(strip.exit_layer or pruning, pruning - 1))
+        return (end, pruning) if end < self._last else (self._last + 1, self._last + 1)
 
     def _angles(self, states: Tensor, length: int) -> tuple[Tensor, Tensor]:
         """Cosine and signed sine [T, 1, D]: x cos + (halves of x swapped) sin is the rotation."""

@@ -41,12 +41,14 @@ class Encoded:
     """What the compressor saw of a batch of token sequences.
 
     ``keys`` (unrotated) and ``values``: [M, B, K, T, D]; ``states``: [B, T, E], the hidden states
-    after ``summary_layer`` layers.
+    after ``summary_layer`` layers. ``kept``: offsets [S] of the tokens whose keys and values are
+    there, in ascending order, with S in place of T; None for all.
     """
 
     keys: Tensor
     values: Tensor
     states: Tensor
+    kept: Tensor | None = None
 
 
 class SharedLLM(nn.Module):

@@ -5,10 +5,12 @@ Shapes: B sequences, H query heads, K key/value heads, T tokens, D head size.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 
-from sharedcli.model.block_attention import causal
+from sharedcli.model.block_attention import causal, masked
 from sharedcli.tree.strips import Strip
 
 
@@ -30,6 +32,28 @@ def attend(
         parts.append(part.transpose(1, 2))
     whole = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
     return whole.transpose(1, 2)
+
+
+def attend_from(
+    strip: Strip,
+    places: Tensor,
+    query: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    *,
+    scale: float | None = None,
+) -> Tensor:
+    """As ``attend``, of the queries [B, H, S, D] at some ``places`` [S], in ascending order."""
+    views = strip.views()
+    edges = torch.tensor([start for _, start, _ in views] + [strip.tokens], device=places.device)
+    bounds = torch.searchsorted(places, edges).tolist()
+    parts = []
+    for (first, _, end), (begin, stop) in zip(views, pairwise(bounds), strict=True):
+        own, read = (_from(whole, first, end) for whole in (keys, values))
+        key = torch.arange(end - own.shape[2], end, device=places.device)
+        mask = key <= places[begin:stop, None]
+        parts.append(masked(query[:, :, begin:stop], own, read, mask, scale=scale))
+    return torch.cat(parts, dim=2)
 
 
 def _from(whole: Tensor, first: int, end: int) -> Tensor:

@@ -24,7 +24,10 @@ RECOMPUTE = "recompute"
 SLOT_FORMATS = ("bfloat16", "float16", "float32", "int8", "int4", RECOMPUTE)
 """How key and value slots can be written."""
 
-_EQUAL = ("geometry.strip_chunks", "compressor")
+_EQUAL = (
+    *(f"geometry.{name}" for name in ("strip_chunks", "exit_layer", "pruning_layer")),
+    "compressor",
+)
 """What is a matter of time, not of what slots are worth: how chunks were read."""
 
 NO_ENCODER = "none"

@@ -18,7 +18,7 @@ Levels = Literal["nested", "per_node"]
 SlotChoice = Literal["first", "last", "mean", "pooled"]
 
 COARSE = 8
-"""Tokens per slot from which on slots are worth the same behind half a lead."""
+"""Tokens per slot from which on slots are worth the same behind half a lead, and pruned."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,10 @@ class TreeGeometry:
             from the tokens. 0 stores all levels.
         strip_chunks: chunks that are read in one pass at most when a document is indexed. All but
             the first find their lead in the pass: its first token, and the ones before the chunk.
+        exit_layer: lowest layers that all tokens pass through when a document is indexed; the
+            states of those that become no slots then stay as they are. 0 for all layers.
+        pruning_layer: lowest layers in which tokens that become no slots are seen; 0 for all. What
+            a base bears of either has to be measured with it.
     """
 
     chunk_tokens: int = 1024
@@ -50,6 +54,8 @@ class TreeGeometry:
     lead_tokens: int = 0
     stored_depth: int = 0
     strip_chunks: int = 1
+    exit_layer: int = 0
+    pruning_layer: int = 0
 
     def __post_init__(self) -> None:
         if self.depth < 1:
@@ -69,6 +75,21 @@ class TreeGeometry:
             raise UsageError(
                 f"strips of {self.strip_chunks} chunks need nested levels and a lead; use "
                 "--levels nested and --lead-tokens, or --strip-chunks 1"
+            )
+        if self.exit_layer < 0 or self.pruning_layer < 0:
+            raise UsageError(
+                "exit and pruning layer must be 0 or more, not "
+                f"{min(self.exit_layer, self.pruning_layer)}"
+            )
+        if 0 < self.pruning_layer < self.exit_layer:
+            raise UsageError(
+                f"tokens that {self.pruning_layer} layers see need not pass through "
+                f"{self.exit_layer}; use --exit-layer {self.pruning_layer} or less"
+            )
+        if (self.exit_layer or self.pruning_layer) and not self.slots_are_tokens:
+            raise UsageError(
+                "an exit or pruning layer needs nested levels and slots that are tokens; use "
+                "--levels nested and --slot-choice first or last, or 0 for both layers"
             )
         if self.chunk_tokens < (smallest := self.slots_per_node << self.depth):
             raise UsageError(
@@ -98,6 +119,17 @@ class TreeGeometry:
         if self.strip_chunks > 1 and self.stored.overall_ratio >= COARSE:
             return (self.lead_tokens + 1) // 2
         return self.lead_tokens
+
+    @property
+    def slots_are_tokens(self) -> bool:
+        """Whether tokens that become no slots could be left out of layers."""
+        return self.levels == "nested" and self.slot_choice in ("first", "last")
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether they are: where what is stored is coarse."""
+        layers = self.exit_layer or self.pruning_layer
+        return bool(layers) and self.stored.overall_ratio >= COARSE
 
     @property
     def strip_tokens(self) -> int:
@@ -164,4 +196,5 @@ class TreeGeometry:
         What came later and is at its default is left out: geometries of before stay what they were.
         """
         later = {"lead_tokens": 0, "stored_depth": 0, "strip_chunks": 1}
+        later |= {"exit_layer": 0, "pruning_layer": 0}
         return {name: value for name, value in asdict(self).items() if value != later.get(name)}

@@ -9,6 +9,11 @@ the strip's own first token, since a base puts surplus attention there (Streamin
 2309.17453); without it slots lose up to a quarter of their worth (docs/reference/ablations.md).
 
 Segments that see the states of the one before are Transformer-XL's (arXiv 1901.02860).
+
+From the geometry's ``exit_layer`` on only what becomes a slot is computed, and the first token:
+the others' states stay what they are, and layers above make keys and values of them, as CALM does
+after an early exit (arXiv 2207.07061). From the ``pruning_layer`` on they are not even seen (as in
+FastV, arXiv 2403.06764, where tokens that get little attention go): states that old mislead.
 """
 
 from __future__ import annotations
@@ -27,11 +32,17 @@ class Strip:
         starts: first token of each chunk; tokens before the first are its lead.
         tokens: of the whole sequence.
         lead_tokens: tokens before its chunk that a token sees.
+        exit_layer: lowest layers that all tokens pass through; above them only those that are kept.
+            0 for as many as are seen to the end.
+        pruning_layer: lowest layers in which all tokens are seen; above them only those that are
+            kept. 0 for all but the topmost, which gives the same.
     """
 
     starts: tuple[int, ...]
     tokens: int
     lead_tokens: int
+    exit_layer: int = 0
+    pruning_layer: int = 0
 
     @classmethod
     def of(cls, tree: ContextTree, chunks: Sequence[int]) -> Strip:
@@ -39,7 +50,11 @@ class Strip:
         roots = [tree.root(chunk) for chunk in chunks]
         start = tree.strip_start(chunks[0])
         starts = tuple(root.start - start for root in roots)
-        return cls(starts, roots[-1].end - start, tree.geometry.strip_lead)
+        geometry, tokens = tree.geometry, roots[-1].end - start
+        if not geometry.leaves_out:
+            return cls(starts, tokens, geometry.strip_lead)
+        layers = geometry.exit_layer, geometry.pruning_layer
+        return cls(starts, tokens, geometry.strip_lead, *layers)
 
     def views(self) -> list[tuple[int, int, int]]:
         """(first key, first query, end) of each chunk.

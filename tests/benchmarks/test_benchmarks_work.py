@@ -96,6 +96,20 @@ def test_strips_are_read_once() -> None:
     assert rest == [second, second]
 
 
+def test_tokens_that_are_left_out_of_layers_are_not_counted_there() -> None:
+    geometry = TreeGeometry(16, 1, 1, "nested", exit_layer=2, pruning_layer=3)
+    (read,) = strip_sequences(ContextTree(16, geometry))
+    assert read == ReadSequence(16, 136, kept=2, exit_layer=2, pruning_layer=3)
+    assert read.below(2) == (32, 0, 272)
+    assert read.below(4) == (32 + 2 * 2, 14, 272 + 136 / 8 + 136 / 64)
+    found = compress(COUNTS, 2, [ReadSequence(4, 8, 1, exit_layer=1)], layers=2)
+    # one layer of 1,000 + 20 for all and one for the token that is kept; of three keys and values
+    assert found.flops == 2 * 1020 * (4 + 1) + 2 * 10 * 4 * 3 + 40 * (8 + 2)
+    assert (
+        strip_sequences(ContextTree(16, replace(geometry, slots_per_node=8)))[0].below(4)[0] == 64
+    )
+
+
 def test_the_nearer_ceiling_bounds() -> None:
     ceiling = Ceiling(flops=1000.0, bytes=100.0)
     compute = roofline(Work(2000, 50), 4.0, ceiling)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -41,21 +43,35 @@ def relative(found: Tensor, expected: Tensor) -> float:
     return float((found - expected).norm() / expected.norm())
 
 
-def by_hooks(model: SharedLLM, tokens: Tensor) -> Encoded:
-    """What the base's own layers compute under the definition's mask."""
+def by_hooks(
+    model: SharedLLM,
+    tokens: Tensor,
+    kept: Sequence[int] = range(LENGTH),
+    exit_layer: int = 0,
+    pruning_layer: int = 0,
+) -> Encoded:
+    """What the base's own layers compute under the definition's mask.
+
+    Those not ``kept`` stay what they are from ``exit_layer`` on, unseen from ``pruning_layer`` on.
+    """
+    stay = torch.zeros(LENGTH, dtype=torch.bool)
+    stay[[0, *kept]] = True
     base, collector = model.base.model, KVCollector(model.injected_layers)
     states = summary = base.embed_tokens(tokens)
     positions = torch.arange(tokens.shape[1])[None]
     angles = base.rotary_emb(states, positions)
     call = LayerCall(model._owner, "compressor", collect=collector)
     for index in range(model.injected_layers):
-        states = base.layers[index](
+        mask = allowed() & stay if index >= (pruning_layer or 99) else allowed()
+        computed = base.layers[index](
             states,
-            attention_mask=allowed()[None, None],
+            attention_mask=mask[None, None],
             position_ids=positions,
             position_embeddings=angles,
             shared=call,
         )
+        goes_on = stay[:, None] | (index < (exit_layer or 99))
+        states = torch.where(goes_on, computed, states)
         if index + 1 == model.config.summary_layer:
             summary = states
     keys = torch.stack([key for key, _ in collector.collected()])
@@ -96,6 +112,65 @@ def test_merged_layers_read_strips(
             assert relative(states, expected.states) < 1e-5
         alone = MergedLayers(model).encode(tokens)
         assert relative(found.keys, alone.keys) > 1e-3  # the mask matters
+
+
+@pytest.mark.parametrize("layers", [(0, 0), (0, 1), (0, 3), (0, 9), (1, 0), (1, 3), (2, 2), (3, 4)])
+@pytest.mark.parametrize("summary_layer", [1, 3, 5])
+@pytest.mark.parametrize("first", [0, 9])
+def test_tokens_that_are_not_kept_leave_where_a_strip_says(
+    layers: tuple[int, int], summary_layer: int, first: int
+) -> None:
+    tokens = torch.stack([ids(LENGTH), ids(LENGTH, 1)])
+    places = [first, 30, 31, 49]
+    kept = torch.tensor(places)
+    strip = replace(STRIP, exit_layer=layers[0], pruning_layer=layers[1])
+    options = {"injected_layers": 5, "compressor_rank": 2, "summary_layer": summary_layer}
+    base = small_base(num_hidden_layers=6)
+    with attached(base, used=True, **options) as model, torch.inference_mode():
+        # the summary layer's states are wanted of all
+        end, pruning = max(layers[0] or 99, summary_layer), max(layers[1] or 99, summary_layer + 1)
+        expected = by_hooks(model, tokens, places, end, pruning)
+        found = MergedLayers(model).encode(tokens, kept, strip)
+        assert found.kept is kept
+        for name in ("keys", "values"):
+            assert relative(getattr(found, name), getattr(expected, name)[..., kept, :]) < 1e-5
+        assert relative(found.states, expected.states) < 1e-5
+        apart = relative(found.keys, by_hooks(model, tokens).keys[..., kept, :])
+        # what the topmost of five layers makes of a token depends on it alone
+        assert (apart > 1e-4) == (min(end + 1, pruning) < 4)
+
+
+def test_without_a_list_of_kept_tokens_all_go_all_the_way() -> None:
+    strip = replace(STRIP, exit_layer=1, pruning_layer=2)
+    with attached(small_base(), injected_layers=3, used=True) as model:
+        merged, tokens = MergedLayers(model), ids(LENGTH)[None]
+        found = merged.encode(tokens, strip=strip)
+        assert found.kept is None
+        assert torch.equal(found.keys, merged.encode(tokens, strip=STRIP).keys)
+
+
+@pytest.mark.parametrize("choice", ["first", "last"])
+def test_what_is_stored_leaves_tokens_out_where_it_is_coarse(choice: Any) -> None:
+    length = 64 * 5 + 13
+    geometry = TreeGeometry(64, 5, 2, "nested", choice, 16, 1, 2)
+    document, trees = ids(length), []
+    with attached(small_base(num_hidden_layers=6), injected_layers=5, used=True) as model:
+        compressor = Compressor(model, merged=MergedLayers(model))
+        for stored_depth, layer in ((1, 0), (1, 2), (5, 0), (5, 2)):
+            other = replace(geometry, stored_depth=stored_depth, pruning_layer=layer)
+            tree = ContextTree(length, other)
+            found = compressor.compress_stored(document, tree, range(tree.chunks))
+            keys = torch.cat([one.levels[stored_depth][0] for one in found], 2)
+            nodes = [n for c in range(tree.chunks) for n in tree.level(c, stored_depth)]
+            one_by_one = compressor.compress_nodes(
+                [document], [tree], [(0, node) for node in nodes], in_strips=True
+            )
+            same = torch.cat([one_by_one[0, node].keys for node in nodes], 2)
+            assert relative(same, keys) < 1e-5
+            trees.append(keys)
+    assert relative(trees[1][:2], trees[0][:2]) < 1e-5  # layers that all tokens pass through
+    assert relative(trees[1], trees[0]) > 1e-4
+    assert relative(trees[3], trees[2]) < 1e-5  # 2 tokens for a slot: all go on
 
 
 @pytest.mark.parametrize("choice", ["first", "last", "mean"])

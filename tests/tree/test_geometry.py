@@ -49,6 +49,7 @@ def test_impossible_sizes_are_refused(sizes: tuple[int, int, int], said: str) ->
 
 def test_a_geometry_without_what_came_later_is_written_as_before() -> None:
     later = {"lead_tokens": 256, "stored_depth": 2, "strip_chunks": 4}
+    later |= {"exit_layer": 3, "pruning_layer": 5}
     plain = TreeGeometry(levels="nested")
     assert set(plain.to_dict()).isdisjoint(later)
     assert TreeGeometry(levels="nested", **later).to_dict() == plain.to_dict() | later  # type: ignore[arg-type]
@@ -81,6 +82,30 @@ def test_a_strip_sees_half_a_lead_where_what_is_stored_is_coarse() -> None:
     assert lead(stored_depth=4) == lead(stored_depth=0) == 255
     assert lead(strip_chunks=1) == 255  # each chunk behind its lead
     assert lead(lead_tokens=1) == 1
+
+
+@pytest.mark.parametrize("name", ["exit_layer", "pruning_layer"])
+def test_tokens_are_left_out_of_layers_only_for_coarse_slots_that_are_tokens(name: str) -> None:
+    def leaves_out(stored_depth: int, levels: str = "nested", choice: str = "last") -> bool:
+        sizes = {"stored_depth": stored_depth, name: 22}
+        return TreeGeometry(512, 5, 16, levels, choice, **sizes).leaves_out  # type: ignore[arg-type]
+
+    assert leaves_out(1)
+    assert leaves_out(3)
+    assert leaves_out(1, choice="first")
+    assert not leaves_out(4)
+    assert not leaves_out(0)
+    for levels, choice in (("per_node", "last"), ("nested", "mean"), ("nested", "pooled")):
+        with pytest.raises(UsageError, match="needs nested levels and slots that are tokens"):
+            leaves_out(1, levels, choice)
+    with pytest.raises(UsageError, match="0 or more, not -1"):
+        TreeGeometry(levels="nested", **{name: -1})  # type: ignore[arg-type]
+
+
+def test_no_token_is_computed_further_than_it_is_seen() -> None:
+    with pytest.raises(UsageError, match="that 5 layers see need not pass through 6"):
+        TreeGeometry(levels="nested", exit_layer=6, pruning_layer=5)
+    assert TreeGeometry(levels="nested", exit_layer=6).exit_layer == 6
 
 
 def test_all_levels_are_stored_unless_said() -> None:

@@ -147,19 +147,25 @@ class _EncodeOnce:
     def __init__(self, model: SharedLLM, merged: MergedLayers | None) -> None:
         self._model = model
         self._merged = merged
-        self._last: dict[tuple[bytes, int, int | Strip | None], Encoded] = {}
+        self._last: dict[tuple[bytes, int, object], Encoded] = {}
         self.seconds = 0.0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
 
     def encode(
-        self, tokens: Tensor, layers: int | None = None, strip: Strip | None = None
+        self,
+        tokens: Tensor,
+        layers: int | None = None,
+        *,
+        kept: Tensor | None = None,
+        strip: Strip | None = None,
     ) -> Encoded:
         """As ``SharedLLM.encode`` and ``MergedLayers.encode``."""
         if self._merged is not None and layers is None:
-            reading = partial(self._merged.encode_each, strip=strip)
-            return self._once([tokens], reading, strip)[0]
+            reading = partial(self._merged.encode_each, kept=kept, strip=strip)
+            places = b"" if kept is None else kept.cpu().numpy().tobytes()
+            return self._once([tokens], reading, (strip, places))[0]
         return self._once([tokens], lambda _: [self._model.encode(tokens, layers)], layers)[0]
 
     def encode_each(self, batches: Sequence[Tensor]) -> list[Encoded]:
@@ -171,7 +177,7 @@ class _EncodeOnce:
         self,
         batches: Sequence[Tensor],
         encode: Callable[[Sequence[Tensor]], list[Encoded]],
-        how: int | Strip | None,
+        how: object,
     ) -> list[Encoded]:
         keys = [(tokens.cpu().numpy().tobytes(), len(tokens), how) for tokens in batches]
         found = {key: self._last[key] for key in keys if key in self._last}
