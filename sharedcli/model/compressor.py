@@ -21,12 +21,12 @@ import torch
 from torch import Tensor
 
 from sharedcli.model.compressed import CompressedKV
+from sharedcli.model.compressor_pass import Reading
 from sharedcli.model.merged import MergedLayers
 from sharedcli.model.node_slots import ChunkSlots, Frontier, NodeSlots, assemble
 from sharedcli.model.sequences import PADDED, Job, batches, merge_prefixes, stack
 from sharedcli.model.sharedllm import Encoded, SharedLLM
 from sharedcli.model.slots import choose_slots, derive_slots, kept_offsets
-from sharedcli.model.threads import has_threads
 from sharedcli.tree.context_tree import ContextTree, Node
 from sharedcli.tree.strips import Strip
 from sharedcli.tree.windows import inner_groups, leaf_windows, level_groups
@@ -78,10 +78,12 @@ class Compressor:
             by_job[Job(context, start, node.end)].append(node)
         jobs = merge_prefixes(by_job)
         longest_first = sorted(jobs, key=lambda job: job.start - job.end)
-        if self.merged is not None and layers is None and has_threads(self.model.device):
+        if self.merged is not None and layers is None and _reads_each_alone(self.model.device):
             for batch in batches(longest_first, self.batch_tokens, 0):
-                alone = [stack(contexts, [job]) for job in batch]
-                for encoded, job in zip(self.merged.encode_each(alone), batch, strict=True):
+                readings = [
+                    self._reading(contexts, job, trees[job.context], jobs[job]) for job in batch
+                ]
+                for encoded, job in zip(self.merged.encode_each(readings), batch, strict=True):
                     yield encoded, 0, job, jobs[job]
             return
         shortest = 1.0 if self.merged is None else PADDED
@@ -89,6 +91,17 @@ class Compressor:
             encoded = self._encode(stack(contexts, batch), layers)
             for row, job in enumerate(batch):
                 yield encoded, row, job, jobs[job]
+
+    def _reading(
+        self, contexts: Sequence[Tensor], job: Job, tree: ContextTree, nodes: Sequence[Node]
+    ) -> Reading:
+        """A chunk alone, behind its lead, of which only what its nodes keep goes all the way."""
+        tokens, geometry = stack(contexts, [job]), tree.geometry
+        if not geometry.slots_are_tokens:
+            return Reading(tokens)
+        offsets = torch.cat([kept_offsets(tree, node) for node in nodes]).unique() - job.start
+        alone = Strip((0,), len(job), 0, geometry.exit_layer, geometry.pruning_layer)
+        return Reading(tokens, offsets, alone)
 
     def _strips(
         self,
@@ -254,6 +267,11 @@ class Compressor:
         place = local + job.start
         local = place - tree.sequence_start(node)  # a strip begins elsewhere
         return NodeSlots(node, keys[:, 0], values[:, 0], local, place, summary)
+
+
+def _reads_each_alone(device: torch.device) -> bool:
+    """Whether each opened chunk may end where its own nodes do; a GPU is better filled by all."""
+    return device.type == "cpu"
 
 
 def _by_level(nodes: Sequence[NodeSlots]) -> ChunkSlots:

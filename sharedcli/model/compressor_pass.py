@@ -31,6 +31,15 @@ if TYPE_CHECKING:
     from sharedcli.tree.strips import Strip
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What is read together, as ``MergedLayers.encode`` takes it."""
+
+    tokens: Tensor
+    kept: Tensor | None = None
+    strip: Strip | None = None
+
+
 @dataclass
 class Pass:
     """Sequences on their way through the layers; see ``MergedLayers.encode`` for the shapes."""

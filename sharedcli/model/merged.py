@@ -30,7 +30,7 @@ import torch
 from torch import Tensor, nn
 
 from sharedcli.model.compressor_layer import CompressorLayer, product_of
-from sharedcli.model.compressor_pass import Pass, View
+from sharedcli.model.compressor_pass import Pass, Reading, View
 from sharedcli.model.products import Weights
 from sharedcli.model.sharedllm import Encoded, SharedLLM
 from sharedcli.model.sliding_window import check_window
@@ -107,14 +107,12 @@ class MergedLayers:
         Returns:
             keys and values [M, B, K, S, D], states [B, T, E] after ``summary_layer`` layers.
         """
-        return self.encode_each([tokens], kept, strip)[0]
+        return self.encode_each([Reading(tokens, kept, strip)])[0]
 
     @torch.inference_mode()
-    def encode_each(
-        self, batches: Sequence[Tensor], kept: Tensor | None = None, strip: Strip | None = None
-    ) -> list[Encoded]:
+    def encode_each(self, readings: Sequence[Reading]) -> list[Encoded]:
         """``encode`` of several batches at the same time, layer by layer."""
-        passes = [self._begun(tokens, kept, strip) for tokens in batches]
+        passes = [self._begun(one.tokens, one.kept, one.strip) for one in readings]
         with threads_for(len(passes), self._model.device) as threads:
             for index, layer in enumerate(self._layers or self._passing(threads)):
                 for _ in threads.map(partial(Pass.through, layer=layer, index=index), passes):

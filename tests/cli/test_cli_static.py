@@ -37,7 +37,7 @@ def test_every_command_and_option_is_in_every_file() -> None:
     ("typed", "offered"),
     [
         (["ch"], {"chat", "check"}),
-        (["index", "--pr"], {"--prune"}),
+        (["index", "--pru"], {"--prune", "--pruning-layer"}),
         (["index", "--levels", ""], {"per_node", "nested"}),
         (["model", "f"], {"fetch"}),
         (["model", "fetch", "--off"], {"--offline"}),

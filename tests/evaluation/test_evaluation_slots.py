@@ -13,6 +13,7 @@ from sharedcli.engine.slots import node_slots
 from sharedcli.evaluation.methods.contract import Context, Workbench
 from sharedcli.evaluation.methods.registry import make_methods
 from sharedcli.evaluation.methods.slots import SlotCache, shuffled
+from sharedcli.model.compressor_pass import Reading
 from sharedcli.model.merged import MergedLayers
 from sharedcli.model.node_slots import assemble
 from sharedcli.model.sharedllm import SharedLLM
@@ -34,9 +35,9 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         seen.append(tokens.numel())
         return encode(self, tokens, *rest, **options)
 
-    def counted_each(self: Any, batches: list[torch.Tensor], *rest: Any, **options: Any) -> Any:
-        seen.extend(tokens.numel() for tokens in batches)
-        return encode_each(self, batches, *rest, **options)
+    def counted_each(self: Any, readings: list[Reading]) -> Any:
+        seen.extend(one.tokens.numel() for one in readings)
+        return encode_each(self, readings)
 
     monkeypatch.setattr(SharedLLM, "encode", counted)
     monkeypatch.setattr(MergedLayers, "encode_each", counted_each)
@@ -98,6 +99,30 @@ def test_running_text_reads_a_context_in_strips_and_questions_chunk_by_chunk(
     )
     assert 32 + 512 not in passes
     assert sum(passes) >= 8 * 128 + 7 * 32
+
+
+def test_where_tokens_leave_early_each_frontier_is_read_for_itself(
+    make_bench: Bench, story: str, passes: list[int]
+) -> None:
+    bench = make_bench()
+    tokens = bench.plain(story)[:128]
+    geometry = replace(GEOMETRY, exit_layer=1, pruning_layer=2)
+    tree = ContextTree(len(tokens), geometry)
+    cache = SlotCache(tokens, bench.model.shared, merged=bench.model.indexer.merged)
+    passes.clear()
+    coarse, mixed = tree.level(0, 1), (tree.level(0, 1)[0], *tree.level(0, 2)[2:])
+    for frontier in (coarse, mixed, coarse):
+        taken = cache.take(tree, [frontier], whole=True)
+        assert [slots.node for slots in taken.chunks[0]] == list(frontier)
+        alone = bench.model.indexer.compress_nodes([tokens], [tree], [(0, n) for n in frontier])
+        for slots in taken.chunks[0]:
+            assert torch.equal(slots.keys, alone[0, slots.node].keys)
+    assert len(passes) == 2 + 3  # a frontier that is known is not read again
+    plain = ContextTree(len(tokens), GEOMETRY)
+    passes.clear()
+    for frontier in (plain.level(0, 1), plain.level(0, 2)):
+        cache.take(plain, [frontier], whole=True)
+    assert len(passes) == 1
 
 
 def test_questions_and_budgets_share_what_is_compressed(

@@ -19,6 +19,7 @@ from sharedcli.errors import UsageError
 from sharedcli.model import compressor, products
 from sharedcli.model.compressor import Compressor
 from sharedcli.model.compressor_layer import CompressorLayer
+from sharedcli.model.compressor_pass import Reading
 from sharedcli.model.merged import MergedLayers, is_mergeable
 from sharedcli.model.sharedllm import SharedLLM
 from sharedcli.settings import Settings
@@ -97,7 +98,7 @@ def test_layers_of_several_sequences_are_laid_out_by_the_threads_that_run_them(
 ) -> None:
     request.addfinalizer(partial(torch.set_num_threads, torch.get_num_threads()))
     torch.set_num_threads(2)
-    several = [ids(20)[None], ids(12, 1)[None]]
+    several = [Reading(ids(20)[None]), Reading(ids(12, 1)[None])]
     laid_out, ran = set[int](), set[int]()
     lay_out, run = MergedLayers._laid_out, CompressorLayer.__call__
 
@@ -122,11 +123,11 @@ def test_layers_of_several_sequences_are_laid_out_by_the_threads_that_run_them(
     assert threading.get_ident() not in laid_out | ran
 
 
-@pytest.mark.parametrize("threads", [True, False])
+@pytest.mark.parametrize("alone", [True, False])
 def test_sequences_of_other_lengths_are_read_beside_the_longest(
-    monkeypatch: pytest.MonkeyPatch, threads: bool
+    monkeypatch: pytest.MonkeyPatch, alone: bool
 ) -> None:
-    monkeypatch.setattr(compressor, "has_threads", lambda _device: threads)
+    monkeypatch.setattr(compressor, "_reads_each_alone", lambda _device: alone)
     geometry = TreeGeometry(16, 2, 2, "nested", "last")
     tree, document = ContextTree(64, geometry), ids(64)
     shapes: list[list[tuple[int, ...]]] = []
@@ -134,9 +135,9 @@ def test_sequences_of_other_lengths_are_read_beside_the_longest(
         layers = MergedLayers(model)
         plain = layers.encode_each
 
-        def counted(batches: list[Tensor], kept: Tensor | None = None, strip: Any = None) -> Any:
-            shapes.append([tuple(tokens.shape) for tokens in batches])
-            return plain(batches, kept, strip)
+        def counted(readings: list[Reading]) -> Any:
+            shapes.append([tuple(one.tokens.shape) for one in readings])
+            return plain(readings)
 
         monkeypatch.setattr(layers, "encode_each", counted)
         # 16, 12 and 4 tokens of three chunks: the last is below two thirds of the longest
@@ -145,12 +146,12 @@ def test_sequences_of_other_lengths_are_read_beside_the_longest(
         wanted += [(0, next(iter(tree.level(2, 2))))]
         found = Compressor(model, merged=layers).compress_nodes([document], [tree], wanted)
         for key in wanted:
-            (alone,) = Compressor(model).compress_nodes([document], [tree], [key]).values()
-            assert relative(found[key].keys, alone.keys) < 1e-5
-            assert relative(found[key].values, alone.values) < 1e-5
-            assert relative(found[key].summary, alone.summary) < 1e-5
+            (same,) = Compressor(model).compress_nodes([document], [tree], [key]).values()
+            assert relative(found[key].keys, same.keys) < 1e-5
+            assert relative(found[key].values, same.values) < 1e-5
+            assert relative(found[key].summary, same.summary) < 1e-5
     # side by side each as it is, else with padding in one pass
-    assert shapes == ([[(1, 16), (1, 12), (1, 4)]] if threads else [[(2, 16)], [(1, 4)]])
+    assert shapes == ([[(1, 16), (1, 12), (1, 4)]] if alone else [[(2, 16)], [(1, 4)]])
 
 
 def test_only_the_wanted_tokens_are_kept() -> None:

@@ -17,6 +17,7 @@ from sharedcli.model.compressor import Compressor
 from sharedcli.model.injected import KVCollector, LayerCall
 from sharedcli.model.merged import MergedLayers
 from sharedcli.model.sharedllm import Encoded, SharedLLM
+from sharedcli.model.slots import kept_offsets
 from sharedcli.model.strip_attention import attend, seen
 from sharedcli.tree.context_tree import ContextTree
 from sharedcli.tree.geometry import TreeGeometry
@@ -171,6 +172,33 @@ def test_what_is_stored_leaves_tokens_out_where_it_is_coarse(choice: Any) -> Non
     assert relative(trees[1][:2], trees[0][:2]) < 1e-5  # layers that all tokens pass through
     assert relative(trees[1], trees[0]) > 1e-4
     assert relative(trees[3], trees[2]) < 1e-5  # 2 tokens for a slot: all go on
+
+
+def test_of_an_opened_chunk_only_what_its_nodes_keep_goes_all_the_way() -> None:
+    geometry = TreeGeometry(64, 5, 2, "nested", "last", 16, 1, exit_layer=1, pruning_layer=3)
+    document = ids(64 * 2)
+    tree = ContextTree(len(document), geometry)
+    # one chunk: half of it coarse, a quarter finer, single tokens
+    nodes = [tree.level(1, 1)[0], tree.level(1, 2)[2], *tree.level(1, 5)[-8:]]
+    kept = torch.cat([kept_offsets(tree, node) for node in nodes]).unique() - (64 - 16)
+    base = small_base(num_hidden_layers=6)
+    with attached(base, geometry=geometry, injected_layers=5, used=True) as model:
+        compressor = Compressor(model, merged=MergedLayers(model))
+        found = compressor.compress_nodes([document], [tree], [(0, node) for node in nodes])
+        alone = Strip((0,), 64 + 16, 0, 1, 3)
+        expected = MergedLayers(model).encode(document[None, 64 - 16 :], kept, alone)
+        for name in ("keys", "values"):
+            made = torch.cat([getattr(found[0, node], name) for node in nodes], 2)
+            places = torch.cat([found[0, node].place for node in nodes])
+            order = torch.searchsorted(kept, places - (64 - 16))
+            assert relative(made, getattr(expected, name)[:, 0][:, :, order]) < 1e-5
+        by_hooks = Compressor(model).compress_nodes([document], [tree], [(0, nodes[0])])
+        one, other = found[0, nodes[0]], by_hooks[0, nodes[0]]
+        assert torch.equal(one.place, other.place)
+        assert torch.equal(one.local, other.local)
+        assert relative(one.summary, other.summary) < 1e-5
+        assert relative(one.keys[:2], other.keys[:2]) < 1e-5
+        assert relative(one.keys, other.keys) > 1e-4  # the others did not go all the way
 
 
 @pytest.mark.parametrize("choice", ["first", "last", "mean"])

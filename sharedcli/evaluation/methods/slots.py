@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from random import Random
 from typing import Any, cast
 
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor
 
 from sharedcli.model.compressor import Compressor
+from sharedcli.model.compressor_pass import Reading
 from sharedcli.model.merged import MergedLayers
 from sharedcli.model.node_slots import Frontier, NodeSlots
 from sharedcli.model.sharedllm import Encoded, SharedLLM
@@ -66,7 +66,7 @@ class SlotCache:
         reading = None if merged is None else cast(MergedLayers, once)
         self._compressor = Compressor(cast(SharedLLM, once), merged=reading)
         self._together = together
-        self._known: dict[tuple[TreeGeometry, Node], NodeSlots] = {}
+        self._known: dict[tuple[object, ...], NodeSlots] = {}
         self._cost: dict[tuple[TreeGeometry, int], float] = {}
 
     @torch.inference_mode()
@@ -76,23 +76,24 @@ class SlotCache:
         Args:
             tree: in any geometry.
             frontiers: one per opened chunk, each with a node at least.
-            whole: keep all nodes of a chunk that is read, since further questions open others.
-                Else chunks are read in the geometry's strips, as a document is that is indexed.
+            whole: keep all nodes of a chunk that is read, since further questions open others, but
+                for a geometry that reads others' tokens less far. Else chunks are read in the
+                geometry's strips, as a document is that is indexed.
         """
         started = time.perf_counter()
         geometry = tree.geometry
-        missing = [
-            frontier
-            for frontier in frontiers
-            if any((geometry, node) not in self._known for node in frontier)
-        ]
+        missing = [one for one in frontiers if not self._knows(geometry, one)]
         in_strips = geometry.strip_chunks > 1 and not whole
+        whole = whole and geometry.levels == "nested" and not _leave_early(geometry)
         for block in self._blocks(tree, missing, in_strips):
-            self._compress(tree, block, whole and geometry.levels == "nested", in_strips)
+            self._compress(tree, block, whole, in_strips)
         self._once.forget()
-        found = [[self._known[geometry, node] for node in frontier] for frontier in frontiers]
+        found = [[self._known[_key(geometry, one, node)] for node in one] for one in frontiers]
         cost = sum(self._cost[geometry, frontier[0].chunk] for frontier in frontiers)
         return Taken(found, cost, time.perf_counter() - started)
+
+    def _knows(self, geometry: TreeGeometry, frontier: Frontier) -> bool:
+        return all(_key(geometry, frontier, node) in self._known for node in frontier)
 
     def _blocks(
         self, tree: ContextTree, frontiers: Sequence[Frontier], in_strips: bool
@@ -111,16 +112,14 @@ class SlotCache:
         self, tree: ContextTree, block: Sequence[Frontier], whole: bool, in_strips: bool
     ) -> None:
         chunks = [frontier[0].chunk for frontier in block]
-        nodes = [node for frontier in block for node in frontier]
-        if whole:
-            nodes = _all(tree, chunks)
+        wanted = _all(tree, chunks) if whole else block
         before = self._once.seconds
-        took = {tree.geometry: self._timed(tree, nodes, in_strips)}
+        took = {tree.geometry: self._timed(tree, wanted, in_strips)}
         for geometry, other in self._beside(tree):
-            path = [node for chunk in chunks for node in fixed_path(other, chunk)]
-            path = _all(other, chunks) if whole else path
-            if any((geometry, node) not in self._known for node in path):
-                took[geometry] = self._timed(other, path, in_strips)
+            paths = [fixed_path(other, chunk) for chunk in chunks]
+            paths = _all(other, chunks) if whole else paths
+            if not all(self._knows(geometry, path) for path in paths):
+                took[geometry] = self._timed(other, paths, in_strips)
         encoding = self._once.seconds - before
         for geometry, seconds in took.items():
             for chunk in chunks:
@@ -132,12 +131,14 @@ class SlotCache:
             if other != own and other.chunk_tokens == own.chunk_tokens:
                 yield other, ContextTree(tree.tokens, other)
 
-    def _timed(self, tree: ContextTree, nodes: Sequence[Node], in_strips: bool) -> float:
+    def _timed(self, tree: ContextTree, frontiers: Sequence[Frontier], in_strips: bool) -> float:
         """Compress nodes; return the seconds that this took beside reading."""
         started, before = time.perf_counter(), self._once.seconds
-        wanted = [(0, node) for node in nodes]
+        wanted = [(0, node) for frontier in frontiers for node in frontier]
         found = self._compressor.compress_nodes([self._tokens], [tree], wanted, in_strips=in_strips)
-        self._known.update({(tree.geometry, node): slots for (_, node), slots in found.items()})
+        for frontier in frontiers:
+            for node in frontier:
+                self._known[_key(tree.geometry, frontier, node)] = found[0, node]
         return time.perf_counter() - started - (self._once.seconds - before)
 
 
@@ -147,7 +148,7 @@ class _EncodeOnce:
     def __init__(self, model: SharedLLM, merged: MergedLayers | None) -> None:
         self._model = model
         self._merged = merged
-        self._last: dict[tuple[bytes, int, object], Encoded] = {}
+        self._last: dict[tuple[object, ...], Encoded] = {}
         self.seconds = 0.0
 
     def __getattr__(self, name: str) -> Any:
@@ -163,25 +164,27 @@ class _EncodeOnce:
     ) -> Encoded:
         """As ``SharedLLM.encode`` and ``MergedLayers.encode``."""
         if self._merged is not None and layers is None:
-            reading = partial(self._merged.encode_each, kept=kept, strip=strip)
-            places = b"" if kept is None else kept.cpu().numpy().tobytes()
-            return self._once([tokens], reading, (strip, places))[0]
-        return self._once([tokens], lambda _: [self._model.encode(tokens, layers)], layers)[0]
+            return self.encode_each([Reading(tokens, kept, strip)])[0]
+        alone = [Reading(tokens)]
+        return self._once(alone, lambda _: [self._model.encode(tokens, layers)], layers)[0]
 
-    def encode_each(self, batches: Sequence[Tensor]) -> list[Encoded]:
+    def encode_each(self, readings: Sequence[Reading]) -> list[Encoded]:
         """As ``MergedLayers.encode_each``."""
         assert self._merged is not None
-        return self._once(batches, self._merged.encode_each, None)
+        return self._once(readings, self._merged.encode_each)
 
     def _once(
         self,
-        batches: Sequence[Tensor],
-        encode: Callable[[Sequence[Tensor]], list[Encoded]],
-        how: object,
+        readings: Sequence[Reading],
+        encode: Callable[[Sequence[Reading]], list[Encoded]],
+        layers: int | None = None,
     ) -> list[Encoded]:
-        keys = [(tokens.cpu().numpy().tobytes(), len(tokens), how) for tokens in batches]
+        keys = [
+            (_bytes(one.tokens), len(one.tokens), _bytes(one.kept), one.strip, layers)
+            for one in readings
+        ]
         found = {key: self._last[key] for key in keys if key in self._last}
-        missing = {key: one for key, one in zip(keys, batches, strict=True) if key not in found}
+        missing = {key: one for key, one in zip(keys, readings, strict=True) if key not in found}
         if missing:
             started = time.perf_counter()
             room = max(0, _REMEMBERED - len(missing))
@@ -199,8 +202,21 @@ class _EncodeOnce:
         self._last.clear()
 
 
-def _all(tree: ContextTree, chunks: Sequence[int]) -> list[Node]:
-    return [node for chunk in chunks for node in tree.nodes(chunk)]
+def _bytes(tensor: Tensor | None) -> bytes:
+    return b"" if tensor is None else tensor.cpu().numpy().tobytes()
+
+
+def _leave_early(geometry: TreeGeometry) -> bool:
+    return bool(geometry.exit_layer or geometry.pruning_layer)
+
+
+def _key(geometry: TreeGeometry, frontier: Frontier, node: Node) -> tuple[object, ...]:
+    """A node's slots depend on what else is kept of its chunk if the rest leaves early."""
+    return geometry, node, frontier if _leave_early(geometry) else None
+
+
+def _all(tree: ContextTree, chunks: Sequence[int]) -> list[Frontier]:
+    return [tuple(tree.nodes(chunk)) for chunk in chunks]
 
 
 def shuffled(chunks: Sequence[list[NodeSlots]], seed: int) -> list[list[NodeSlots]]:
