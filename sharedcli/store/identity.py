@@ -28,7 +28,7 @@ _EQUAL = (
     *(f"geometry.{name}" for name in ("strip_chunks", "exit_layer", "pruning_layer")),
     "compressor",
 )
-"""What is a matter of time, not of what slots are worth: how chunks were read."""
+"""What is a matter of time, hardly of what slots are worth: how chunks were read."""
 
 NO_ENCODER = "none"
 """In place of an encoder: passages have no vectors."""

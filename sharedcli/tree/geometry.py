@@ -40,7 +40,7 @@ class TreeGeometry:
             from the tokens. 0 stores all levels.
         strip_chunks: chunks that are read in one pass at most when a document is indexed. All but
             the first find their lead in the pass: its first token, and the ones before the chunk.
-        exit_layer: lowest layers that all tokens pass through when a document is indexed; the
+        exit_layer: lowest layers that all tokens of a document or an opened chunk go through; the
             states of those that become no slots then stay as they are. 0 for all layers.
         pruning_layer: lowest layers in which tokens that become no slots are seen; 0 for all. What
             a base bears of either has to be measured with it.
@@ -126,10 +126,14 @@ class TreeGeometry:
         return self.levels == "nested" and self.slot_choice in ("first", "last")
 
     @property
+    def ends_early(self) -> bool:
+        """Whether they are, of chunks that a question opens."""
+        return bool(self.exit_layer or self.pruning_layer)
+
+    @property
     def leaves_out(self) -> bool:
-        """Whether they are: where what is stored is coarse."""
-        layers = self.exit_layer or self.pruning_layer
-        return bool(layers) and self.stored.overall_ratio >= COARSE
+        """Whether they are when a document is indexed: where what is stored is coarse."""
+        return self.ends_early and self.stored.overall_ratio >= COARSE
 
     @property
     def strip_tokens(self) -> int:

@@ -84,7 +84,7 @@ class SlotCache:
         geometry = tree.geometry
         missing = [one for one in frontiers if not self._knows(geometry, one)]
         in_strips = geometry.strip_chunks > 1 and not whole
-        whole = whole and geometry.levels == "nested" and not _leave_early(geometry)
+        whole = whole and geometry.levels == "nested" and not geometry.ends_early
         for block in self._blocks(tree, missing, in_strips):
             self._compress(tree, block, whole, in_strips)
         self._once.forget()
@@ -206,13 +206,9 @@ def _bytes(tensor: Tensor | None) -> bytes:
     return b"" if tensor is None else tensor.cpu().numpy().tobytes()
 
 
-def _leave_early(geometry: TreeGeometry) -> bool:
-    return bool(geometry.exit_layer or geometry.pruning_layer)
-
-
 def _key(geometry: TreeGeometry, frontier: Frontier, node: Node) -> tuple[object, ...]:
     """A node's slots depend on what else is kept of its chunk if the rest leaves early."""
-    return geometry, node, frontier if _leave_early(geometry) else None
+    return geometry, node, frontier if geometry.ends_early else None
 
 
 def _all(tree: ContextTree, chunks: Sequence[int]) -> list[Frontier]:
