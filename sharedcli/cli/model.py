@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sharedcli.cli.flags import BASE, CACHE, OUTPUT, takes
+from sharedcli.cli.flags import BASE, CACHE, MODEL, OUTPUT, takes
 from sharedcli.cli.session import Session
 from sharedcli.errors import ModelMissingError, UsageError
 from sharedcli.ingest.sanitise import printable_path
@@ -76,6 +76,63 @@ def path(
         session.emit(_payload(chosen[0]))
     else:
         session.write(printable_path(chosen[0].path) + "\n")
+
+
+@app.command("shortcut")
+@takes(MODEL, CACHE, OUTPUT)
+def shortcut(
+    session: Session,
+    *,
+    data: Annotated[
+        list[str],
+        typer.Option(
+            "--data",
+            "-d",
+            metavar="PATH",
+            help="JSON Lines, a folder, a document or a pattern; may be repeated.",
+        ),
+    ],
+    exit_layer: Annotated[
+        int, typer.Option("--exit-layer", min=1, help="Layers that all tokens go through.")
+    ],
+    pruning_layer: Annotated[
+        int, typer.Option("--pruning-layer", min=2, help="Layers that see all tokens.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the new adapter.")],
+    holdout: Annotated[
+        list[str] | None,
+        typer.Option("--holdout", metavar="NAME", help="Leave documents of this name out."),
+    ] = None,
+    tokens: Annotated[
+        int, typer.Option("--tokens", min=1, help="How many to fit it to.")
+    ] = 160_000,
+    seed: Annotated[int, typer.Option("--seed", help="Of the text that is drawn.")] = 0,
+) -> None:
+    """Fit a shortcut for tokens that leave an adapter's compressor early."""
+    from sharedcli.training.shortcut_run import Wanted, make_shortcut
+
+    wanted = Wanted(
+        data=tuple(data),
+        holdout=tuple(holdout or ()),
+        layers=(exit_layer, pruning_layer),
+        tokens=tokens,
+        seed=seed,
+    )
+    with session.activity as activity:
+        activity.update("loading the model and the data")
+
+        def read(done: int) -> None:
+            activity.update("reading", min(done, wanted.tokens), wanted.tokens, unit="tokens")
+
+        made = make_shortcut(session.settings, wanted, output, activity.update, read)
+    if session.json:
+        session.emit(made)
+        return
+    session.write(
+        f"{printable_path(output)}: a shortcut from layer {exit_layer} to {pruning_layer}, fitted "
+        f"to {made['tokens']:,} tokens; of text that was left out it does not explain "
+        f"{made['keys_unexplained']:.1%} of keys and {made['values_unexplained']:.1%} of values\n"
+    )
 
 
 def _payload(model: CachedModel) -> dict[str, Any]:

@@ -209,7 +209,7 @@ def load_model(settings: Settings, on_step: OnStep | None = None) -> LoadedModel
         cache=settings.cache,
         on_step=on_step,
     )
-    adapter, name = _adapter(settings, base)
+    adapter, name = read_adapter(settings, base)
     digest = NO_ADAPTER if name == NO_ADAPTER else adapter.digest()
     adapter.to(base.dtype)  # after its digest: that is of the adapter as it is on disk
     with guard_memory("loading the adapter"):
@@ -217,7 +217,8 @@ def load_model(settings: Settings, on_step: OnStep | None = None) -> LoadedModel
     return LoadedModel(base, shared, name, digest, settings.index_weights)
 
 
-def _adapter(settings: Settings, base: Base) -> tuple[Adapter, str]:
+def read_adapter(settings: Settings, base: Base) -> tuple[Adapter, str]:
+    """The adapter that the settings name, as it is on disk, and what to call it."""
     if settings.adapter is None:
         shipped = _shipped(base)
         return (shipped, "default") if shipped else (untrained_adapter(base), NO_ADAPTER)

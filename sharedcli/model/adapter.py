@@ -5,7 +5,9 @@
 - ``compressor``, ``decoder``: LoRA of each role (``model/lora.py``);
 - ``cross``: the M cross-attentions, where the form is "cross" (``model/cross.py``);
 - ``slot_bias``: [M, H], added to slot logits, where the form is "joint" and the bias is on;
-- ``pool_query``: [M, K, D], weighs the tokens of a slot's window, where slots are pooled.
+- ``pool_query``: [M, K, D], weighs the tokens of a slot's window, where slots are pooled;
+- ``shortcut_weight``, ``shortcut_bias``: keys and values that tokens which leave the compressor
+  early would have had (``model/shortcut.py``); fitted, not trained.
 
 Everything starts such that nothing changes: LoRA's second matrix, gates and biases at zero. A joint
 injection still feeds untrained slots to the softmax, so ``trained`` tells whether to use it.
@@ -61,6 +63,8 @@ class AdapterConfig:
         tokens: tokens seen in training.
         trees: digest of the adapter whose compressor this one has unchanged, so that trees made by
             that one serve this one; "" for its own trees.
+        shortcut_start, shortcut_end: layers from the first to below the second have a shortcut, for
+            tokens whose exit layer is the first; 0 and 0 for none.
         abstains: the decoder was taught to say where what it is shown does not answer a question
             (``answer/verdict.py``).
         format: version of this description.
@@ -85,6 +89,8 @@ class AdapterConfig:
     tokens: int = 0
     trees: str = ""
     abstains: bool = False
+    shortcut_start: int = 0
+    shortcut_end: int = 0
     format: int = FORMAT
 
     def __post_init__(self) -> None:
@@ -94,7 +100,14 @@ class AdapterConfig:
                     f"adapter {name} {getattr(self, name)!r} is unknown; "
                     f"use one of {', '.join(get_args(choices))}"
                 )
-        for name in ("injected_layers", "sink_tokens", "summary_layer", "steps", "tokens"):
+        for name in (
+            "injected_layers",
+            "sink_tokens",
+            "summary_layer",
+            "steps",
+            "tokens",
+            "shortcut_start",
+        ):
             if getattr(self, name) < 0:
                 raise UsageError(f"adapter {name} must be 0 or more, not {getattr(self, name)}")
         for name in ("compressor_rank", "decoder_rank"):
@@ -102,6 +115,11 @@ class AdapterConfig:
                 raise UsageError(
                     f"adapter {name} must be 0 to {MAX_RANK}, not {getattr(self, name)}"
                 )
+        if not self.shortcut_start <= self.shortcut_end <= self.injected_layers:
+            raise UsageError(
+                f"a shortcut of layers {self.shortcut_start} to {self.shortcut_end} does not fit "
+                f"{self.injected_layers} injected layers; fit it again"
+            )
         if not math.isfinite(self.lora_alpha):
             raise UsageError(f"adapter lora_alpha must be a finite number, not {self.lora_alpha}")
 
@@ -110,10 +128,15 @@ class AdapterConfig:
         """Whether injection can be expected to help."""
         return self.steps > 0
 
+    def has_shortcut(self, exit_layer: int, pruning_layer: int) -> bool:
+        """Whether the shortcut serves tokens that leave there and are seen below the other."""
+        start, end = self.shortcut_start, self.shortcut_end
+        return start < end and exit_layer == start and pruning_layer <= end
+
     def to_json(self) -> str:
         """Stable text form."""
         values = asdict(self) | {"geometry": self.geometry.to_dict()}
-        for name in ("trees", "abstains"):
+        for name in ("trees", "abstains", "shortcut_start", "shortcut_end"):
             if not values[name]:  # as before there was such a key: digests stay what they were
                 del values[name]
         return json.dumps(values, indent=2, sort_keys=True) + "\n"
@@ -215,6 +238,32 @@ class Adapter(nn.Module):
         pooled = config.geometry.slot_choice == "pooled"
         shape = (injected, sizes["kv_heads"], sizes["head_dim"])
         self.pool_query = nn.Parameter(torch.zeros(shape)) if pooled else None
+        self.shortcut_weight: Tensor | None
+        self.shortcut_bias: Tensor | None
+        rows = (
+            config.shortcut_end - config.shortcut_start,
+            2 * sizes["kv_heads"] * sizes["head_dim"],
+        )
+        weight = torch.zeros(*rows, sizes["hidden_size"]) if rows[0] else None
+        # buffers: no optimiser is to reach them
+        self.register_buffer("shortcut_weight", weight)
+        self.register_buffer("shortcut_bias", torch.zeros(rows) if rows[0] else None)
+
+    def drop_shortcut(self) -> None:
+        """Forget the shortcut: it fits one compressor."""
+        self.config = replace(self.config, shortcut_start=0, shortcut_end=0)
+        self.shortcut_weight = self.shortcut_bias = None
+
+    def shortcut_of(self, layer: int) -> tuple[Tensor, Tensor] | None:
+        """Weight [2 K D, E] and bias [2 K D] of a layer's shortcut, or None."""
+        place = layer - self.config.shortcut_start
+        if self.shortcut_weight is None or self.shortcut_bias is None:
+            return None
+        if not 0 <= place < len(self.shortcut_weight):
+            return None
+        weight = self.shortcut_weight[place]
+        exact = torch.promote_types(torch.float32, weight.dtype)
+        return weight.to(exact), self.shortcut_bias[place]
 
     def save(self, folder: Path, dtype: torch.dtype | None = None) -> None:
         """Write ``adapter.json`` and ``adapter.safetensors`` into ``folder``."""

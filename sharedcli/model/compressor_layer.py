@@ -20,7 +20,7 @@ from sharedcli.model.products import Weights, joined_bias
 from sharedcli.model.sharedllm import SharedLLM
 
 if TYPE_CHECKING:
-    from sharedcli.model.compressor_pass import View
+    from sharedcli.model.compressor_pass import Behind, View
 
 _BEHIND = {
     "q_proj": "input_layernorm",
@@ -69,6 +69,10 @@ class CompressorLayer:
             for name in ("q_proj", "k_proj", "v_proj")
         )
         self._qkv = weights.behind_norm(*merged("q_proj", "k_proj", "v_proj"))
+        self._shortcut = None
+        if shortcut := model.adapter.shortcut_of(index):
+            dtype = product_of(layer, "k_proj").weight.dtype
+            self._shortcut = weights.behind_norm(shortcut[0], shortcut[1].to(dtype), dtype)
         if self._whole:
             self._out = weights.onto_states(*merged("o_proj"))
             self._gate = weights.behind_norm(*merged("gate_proj"))
@@ -81,9 +85,13 @@ class CompressorLayer:
         angles: tuple[Tensor, Tensor],
         batch: int,
         view: View,
+        behind: Behind | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """States [N, E] to the next states, and unrotated keys and values [B, T, K, D]."""
-        joined = self._qkv(_by_rows(self._before, states))
+        """States [N, E] to the next states, and unrotated keys and values [B, T, K, D].
+
+        ``behind``: tokens that are seen, though not computed any more.
+        """
+        joined = self._qkv(self.normalised(states))
         joined = joined.view(batch, -1, sum(self._heads), self._head_dim)
         heads, kv_heads, _ = self._heads
         value = joined[:, :, heads + kv_heads :]
@@ -96,12 +104,32 @@ class CompressorLayer:
         key = turning[:, :, heads:]
         if self._whole:
             rotated = _rotated(turning, angles).transpose(1, 2)
-            read = view.attend(
-                rotated[:, :heads], rotated[:, heads:], value.transpose(1, 2), self._scale
-            )
+            keys, values = rotated[:, heads:], value.transpose(1, 2)
+            if behind is not None:
+                keys, values = self._among(behind, keys, values)
+            read = view.attend(rotated[:, :heads], keys, values, self._scale)
             read = read.transpose(1, 2).flatten(2).flatten(0, 1)
-            states = _by_rows(self._above, read, view.rows(states, batch))
+            states = _by_rows(self._above, read, states)
         return states, key, value
+
+    def normalised(self, states: Tensor) -> Tensor:
+        """States [N, E] as the products behind the layer's norms take them."""
+        return _by_rows(self._before, states)
+
+    def _among(self, behind: Behind, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Rotated keys and values [B, K, S, D] among those of tokens that stayed behind, T."""
+        shortcut = self._shortcut if behind.shortcut else None
+        made = (shortcut or self._qkv)(behind.states)
+        made = made.view(len(keys), -1, made.shape[-1] // self._head_dim, self._head_dim)
+        kv_heads = self._heads[1]
+        key = made[:, :, -2 * kv_heads : -kv_heads]
+        if shortcut is None and self._key_norm is not None:
+            key = self._key_norm(key)
+        all_keys = _rotated(key, behind.angles).transpose(1, 2)
+        all_values = made[:, :, -kv_heads:].transpose(1, 2)
+        all_keys[:, :, behind.places] = keys
+        all_values[:, :, behind.places] = values
+        return all_keys, all_values
 
     def _before(self, states: Tensor) -> Tensor:
         return self._normalised(states, self._eps)

@@ -5,7 +5,7 @@ do (``tree/strips.py``); with the sequence's first token, the sink, those kept g
 
     layers                  computed    seen
     below exit_layer        all         all
-    below pruning_layer     kept        all, the others as they were at exit_layer
+    below pruning_layer     kept        all; keys and values of the others as ``Behind`` tells
     above                   kept        kept
 
 Shapes: N tokens of a batch in a row, B sequences of T tokens, H heads, K key/value heads, D head
@@ -40,6 +40,26 @@ class Reading:
     strip: Strip | None = None
 
 
+@dataclass(frozen=True)
+class Behind:
+    """Tokens that ended at the exit layer, the others among them.
+
+    Layers above take keys and values of them from these states: by the adapter's shortcut, which
+    tells what they would have become (``model/shortcut.py``), or as if these were their own.
+
+    Attributes:
+        states: all tokens', normalised as the layers' products take them [N, E].
+        angles: cosine and signed sine of all places.
+        places: of the tokens that go on [S].
+        shortcut: by the adapter's shortcut.
+    """
+
+    states: Tensor
+    angles: tuple[Tensor, Tensor]
+    places: Tensor
+    shortcut: bool
+
+
 @dataclass
 class Pass:
     """Sequences on their way through the layers; see ``MergedLayers.encode`` for the shapes."""
@@ -53,6 +73,8 @@ class Pass:
     summary_layer: int
     exit_layer: int
     pruning_layer: int
+    shortcut: bool = False
+    behind: Behind | None = None
     keys: list[Tensor] = field(default_factory=list)
     values: list[Tensor] = field(default_factory=list)
 
@@ -61,9 +83,15 @@ class Pass:
         """Run the next layer."""
         kept = self.kept
         if kept is not None:
-            kept = self._left(kept, index)
-        states, key, value = layer(self.states, self.angles, self.batch, self.view)
-        self.states = self.view.among(self.states, states, self.batch)
+            if index == self.exit_layer:
+                self._leave(layer, kept)
+            if index == self.pruning_layer:
+                self.behind, self.view = None, replace(self.view, pruned=True)
+            if self.view.places is not None:
+                kept = torch.searchsorted(self.view.places, kept)
+        self.states, key, value = layer(
+            self.states, self.angles, self.batch, self.view, self.behind
+        )
         if kept is not None:
             key, value = key.index_select(1, kept), value.index_select(1, kept)
         self.keys.append(key.transpose(1, 2))
@@ -71,20 +99,15 @@ class Pass:
         if index + 1 == self.summary_layer:
             self.summary = self.states
 
-    def _left(self, kept: Tensor, index: int) -> Tensor:
-        """Leave the other tokens where they end; where those kept are among what a layer gets."""
-        if index == self.exit_layer:
-            sink = kept.new_zeros(int(kept[:1] > 0))
-            self.view = replace(self.view, places=torch.cat((sink, kept)))
-        places = self.view.places
-        if places is None or index < self.pruning_layer:
-            return kept
-        if not self.view.pruned:
-            self.states = self.view.rows(self.states, self.batch)
-            self.view = replace(self.view, pruned=True)
-            cosine, sine = self.angles
-            self.angles = cosine[places], sine[places]
-        return torch.searchsorted(places, kept)
+    def _leave(self, layer: CompressorLayer, kept: Tensor) -> None:
+        """Let those kept, and the sink, go on alone."""
+        places = torch.cat((kept.new_zeros(int(kept[:1] > 0)), kept))
+        self.behind = Behind(layer.normalised(self.states), self.angles, places, self.shortcut)
+        states = self.states.view(self.batch, -1, self.states.shape[-1])
+        self.states = states[:, places].flatten(0, 1)
+        cosine, sine = self.angles
+        self.angles = cosine[places], sine[places]
+        self.view = replace(self.view, places=places)
 
     def encoded(self, weights: Weights, scaling: float) -> Encoded:
         """What has been found, as if keys had been rotated and that taken back."""
@@ -110,30 +133,14 @@ class View:
     pruned: bool = False
 
     def attend(self, query: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
-        """Attention's results [B, H, T, D], or [B, H, S, D] of those that are computed."""
+        """Attention's results [B, H, T or S, D] of the queries that are computed."""
         if self.places is None:
             return attend(self.strip, query, keys, values, scale=scale)
         if self.pruned:
             return masked(query, keys, values, self._mask, scale=scale)
-        asked = query[:, :, self.places]
-        return attend_from(self.strip, self.places, asked, keys, values, scale=scale)
+        return attend_from(self.strip, self.places, query, keys, values, scale=scale)
 
     @cached_property
     def _mask(self) -> Tensor:
         assert self.places is not None
         return seen(self.strip, self.places)[:, self.places]
-
-    def rows(self, states: Tensor, batch: int) -> Tensor:
-        """Of states [N, E] those that are computed."""
-        if self.places is None or self.pruned:
-            return states
-        return states.view(batch, -1, states.shape[-1])[:, self.places].flatten(0, 1)
-
-    def among(self, states: Tensor, computed: Tensor, batch: int) -> Tensor:
-        """``states`` with those that were ``computed`` in their places."""
-        if self.places is None or self.pruned:
-            return computed
-        whole = states.clone()
-        parts = computed.view(batch, -1, states.shape[-1])
-        whole.view(batch, -1, states.shape[-1])[:, self.places] = parts
-        return whole

@@ -149,6 +149,7 @@ class MergedLayers:
             summary_layer=model.config.summary_layer,
             exit_layer=exit_layer,
             pruning_layer=pruning_layer,
+            shortcut=model.config.has_shortcut(exit_layer, pruning_layer),
         )
 
     def _limits(self, strip: Strip) -> tuple[int, int]:

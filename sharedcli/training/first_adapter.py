@@ -37,9 +37,16 @@ def first_adapter(
         plans = ", ".join(f"{getattr(asked, name)}" for name in other)
         tell(f"going on from {folder}, which keeps {has} (the recipe has {plans})")
     kept = not (parts.compressor or parts.injection)
+    if not kept:
+        adapter.drop_shortcut()  # it tells what the compressor makes of text so far
+    geometry, before = plan.geometry.build(), adapter.config.geometry
+    if kept and geometry.slots_are_tokens:
+        geometry = replace(
+            geometry, exit_layer=before.exit_layer, pruning_layer=before.pruning_layer
+        )
     adapter.config = replace(
         adapter.config,
-        geometry=plan.geometry.build(),
+        geometry=geometry,
         # what an unchanged compressor made serves the adapter that comes of it
         trees=(adapter.config.trees or adapter.digest()) if kept else "",
         abstains=abstains or adapter.config.abstains,

@@ -11,9 +11,10 @@ the strip's own first token, since a base puts surplus attention there (Streamin
 Segments that see the states of the one before are Transformer-XL's (arXiv 1901.02860).
 
 From the geometry's ``exit_layer`` on only what becomes a slot is computed, and the first token:
-the others' states stay what they are, and layers above make keys and values of them, as CALM does
-after an early exit (arXiv 2207.07061). From the ``pruning_layer`` on they are not even seen (as in
-FastV, arXiv 2403.06764, where tokens that get little attention go): states that old mislead.
+layers above take keys and values of the others by the adapter's shortcut, a linear map of the state
+that they left with (after Din et al., arXiv 2303.09435), or else of that state as it is, as CALM
+does after an early exit (arXiv 2207.07061). From the ``pruning_layer`` on they are not even seen
+(as in FastV, arXiv 2403.06764, where tokens that get little attention go).
 """
 
 from __future__ import annotations

@@ -156,3 +156,36 @@ def test_the_guide_describes_every_option() -> None:
     command = typer.main.get_command(app).commands["train"]  # type: ignore[attr-defined]
     names = {name for p in command.params for name in p.opts if name.startswith("--")}
     assert names - set(re.findall(r"--[a-z0-9-]+", text)) <= {"--help"}
+
+
+def test_a_shortcut_is_fitted_to_a_trained_adapter_and_serves_its_trees(
+    cli: Callable[..., Any], arguments: list[str]
+) -> None:
+    assert cli(*arguments, "--steps", "2").code == 0
+    fit = ("model", "shortcut", "--data", "documents", "--tokens", "3000", "-o", "short")
+    layers = ("--exit-layer", "1", "--pruning-layer", "2")
+    done = cli(*fit, *layers, "--adapter", "run/adapter")
+    assert done.code == 0, done.err
+    assert re.fullmatch(
+        r"short: a shortcut from layer 1 to 2, fitted to 3,\d\d\d tokens; "
+        r"of text that was left out it does not explain [\d.]+% of keys and [\d.]+% of values\n",
+        done.out,
+    )
+    made = json.loads(Path("short/adapter.json").read_text())
+    old = json.loads(Path("run/adapter/adapter.json").read_text())
+    assert made["geometry"] == {**old["geometry"], "exit_layer": 1, "pruning_layer": 2}
+    Path("note.txt").write_text("The lighthouse of Nes was built in 1874. " * 40)
+    assert cli("index", "note.txt", "--adapter", "run/adapter").code == 0
+    again = cli("index", "note.txt", "--adapter", "short", "--json").lines[-1]
+    assert again["unchanged"] == 1
+    as_json = cli(*fit, *layers, "--adapter", "run/adapter", "--json").json
+    assert as_json["exit_layer"] == 1
+    assert 0 <= as_json["keys_unexplained"] < 1
+
+
+def test_a_shortcut_needs_a_trained_adapter(cli: Callable[..., Any], arguments: list[str]) -> None:
+    fit = ("model", "shortcut", "--data", "documents", "-o", "short", "--adapter", "none")
+    refused = cli(*fit, "--exit-layer", "1", "--pruning-layer", "2")
+    assert refused.code == 2
+    assert "a shortcut needs a trained adapter" in refused.err
+    assert not Path("short").exists()

@@ -26,6 +26,8 @@ from sharedcli.training.observer import Observer
 from sharedcli.training.prepare import Job
 from sharedcli.training.recipe_files import load_recipe
 from sharedcli.training.run import train
+from sharedcli.training.shortcut import Fitted
+from sharedcli.training.shortcut_run import with_shortcut
 from sharedcli.training.signals import InterruptedTraining
 from sharedcli.training.state import checkpoints
 
@@ -98,6 +100,8 @@ KILLED = """
 import os, pickle, signal, sys
 from sharedcli.training.observer import Observer
 from sharedcli.training.run import train
+from sharedcli.training.shortcut import Fitted
+from sharedcli.training.shortcut_run import with_shortcut
 
 class Killer(Observer):
     def stepped(self, record, share):
@@ -423,6 +427,29 @@ def test_an_adapter_whose_compressor_stays_names_whose_trees_it_reads(
     assert go_on("second", first, *frozen).config.trees == digest
     assert go_on("third", tmp_path / "second" / "adapter", *frozen).config.trees == digest
     assert go_on("fourth", tmp_path / "second" / "adapter").config.trees == ""
+
+
+def test_a_shortcut_stays_where_the_compressor_does(
+    toy_job: Callable[..., Job], tiny_base: Callable[..., Any], tmp_path: Path
+) -> None:
+    base = tiny_base().model
+    begun = load_adapter(train(toy_job(), Record()), base)
+    rows = 2 * base.config.num_key_value_heads * base.config.head_dim
+    fitted = Fitted(torch.ones(1, rows, base.config.hidden_size), torch.ones(1, rows), 0, 0, 1)
+    with_shortcut(begun, base, fitted, (1, 2)).save(tmp_path / "short")
+
+    def go_on(name: str, *overrides: str) -> Adapter:
+        job = toy_job("steps=1", *overrides, output=tmp_path / name)
+        job = replace(job, adapter=tmp_path / "short")
+        return load_adapter(train(job, Record()), base)
+
+    kept = go_on("kept", "trainable.compressor=false", "trainable.injection=false")
+    assert kept.shortcut_weight is not None
+    assert torch.equal(kept.shortcut_weight, fitted.weight)
+    assert kept.config.geometry.exit_layer == 1
+    other = go_on("other")
+    assert other.shortcut_weight is None
+    assert (other.config.shortcut_end, other.config.geometry.exit_layer) == (0, 0)
 
 
 def test_a_decoder_that_is_taught_to_abstain_is_said_to_and_stays_so(
