@@ -129,8 +129,8 @@ def shortcut(
         session.emit(made)
         return
     session.write(
-        f"{printable_path(output)}: a shortcut from layer {exit_layer} to {pruning_layer}, fitted "
-        f"to {made['tokens']:,} tokens; of text that was left out it does not explain "
+        f"{printable_path(output)}: a shortcut from layer {exit_layer} to {pruning_layer}, from "
+        f"{made['tokens']:,} tokens; of the text left out among them it does not explain "
         f"{made['keys_unexplained']:.1%} of keys and {made['values_unexplained']:.1%} of values\n"
     )
 

@@ -7,7 +7,7 @@
 - ``slot_bias``: [M, H], added to slot logits, where the form is "joint" and the bias is on;
 - ``pool_query``: [M, K, D], weighs the tokens of a slot's window, where slots are pooled;
 - ``shortcut_weight``, ``shortcut_bias``: keys and values that tokens which leave the compressor
-  early would have had (``model/shortcut.py``); fitted, not trained.
+  early would have had (``training/shortcut.py``); fitted, not trained.
 
 Everything starts such that nothing changes: LoRA's second matrix, gates and biases at zero. A joint
 injection still feeds untrained slots to the softmax, so ``trained`` tells whether to use it.

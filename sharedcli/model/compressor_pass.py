@@ -45,7 +45,7 @@ class Behind:
     """Tokens that ended at the exit layer, the others among them.
 
     Layers above take keys and values of them from these states: by the adapter's shortcut, which
-    tells what they would have become (``model/shortcut.py``), or as if these were their own.
+    tells what they would have become (``training/shortcut.py``), or as if these were their own.
 
     Attributes:
         states: all tokens', normalised as the layers' products take them [N, E].

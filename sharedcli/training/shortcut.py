@@ -28,6 +28,8 @@ _RIDGE = 1e-4
 """Of the mean of the inputs' squares: a direction that text hardly uses is to get no weight."""
 _MEASURED = 16
 """Every so many windows one is left out of the fit, to be measured."""
+_KEPT = 4
+"""Of those at most: their keys and values of all layers are held at once."""
 _BATCH = 4
 
 
@@ -39,7 +41,7 @@ class Fitted:
         weight, bias: [L, 2 K D, E] and [L, 2 K D].
         keys, values: squared error by the variance, the mean over layers above the exit layer; 0
             is exact.
-        tokens: that it was fitted to.
+        tokens: that were read, those left out among them.
     """
 
     weight: Tensor
@@ -85,7 +87,7 @@ def fit_shortcut(
         inputs, outputs = _observed(model, batch, start, end)
         if number % _MEASURED:
             moments.add(inputs, outputs)
-        elif len(left_out) < _MEASURED:
+        elif len(left_out) < _KEPT:
             left_out.append((inputs, outputs))
         read, number = read + batch.numel(), number + 1
         tell(read)

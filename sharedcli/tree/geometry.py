@@ -40,7 +40,7 @@ class TreeGeometry:
             from the tokens. 0 stores all levels.
         strip_chunks: chunks that are read in one pass at most when a document is indexed. All but
             the first find their lead in the pass: its first token, and the ones before the chunk.
-        exit_layer: lowest layers that all tokens of a document or an opened chunk go through; the
+        exit_layer: lowest layers that all tokens of a document or an opened chunk go through;
             those that become no slots then end. 0 for all layers.
         pruning_layer: lowest layers in which tokens that become no slots are seen; 0 for all. What
             a base bears of either has to be measured with it.

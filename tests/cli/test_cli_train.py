@@ -167,8 +167,9 @@ def test_a_shortcut_is_fitted_to_a_trained_adapter_and_serves_its_trees(
     done = cli(*fit, *layers, "--adapter", "run/adapter")
     assert done.code == 0, done.err
     assert re.fullmatch(
-        r"short: a shortcut from layer 1 to 2, fitted to 3,\d\d\d tokens; "
-        r"of text that was left out it does not explain [\d.]+% of keys and [\d.]+% of values\n",
+        r"short: a shortcut from layer 1 to 2, from 3,\d\d\d tokens; "
+        r"of the text left out among them it does not explain [\d.]+% of keys "
+        r"and [\d.]+% of values\n",
         done.out,
     )
     made = json.loads(Path("short/adapter.json").read_text())
