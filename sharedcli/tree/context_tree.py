@@ -44,12 +44,12 @@ class Node:
 class ContextTree:
     """All nodes of a document of ``tokens`` tokens under one geometry.
 
-    ``most`` chunks are read in one pass at most; 0 for the geometry's ``strip_chunks``.
+    It is read in ``least_strips`` passes, or in more, if that takes the geometry's ``strip_chunks``.
     """
 
     tokens: int
     geometry: TreeGeometry
-    most: int = field(default=0, kw_only=True)
+    least_strips: int = field(default=1, kw_only=True)
 
     @property
     def chunks(self) -> int:
@@ -76,14 +76,14 @@ class ContextTree:
         return max(0, self.root(chunk).start - self.geometry.strip_lead)
 
     def shared_among(self, workers: int) -> ContextTree:
-        """This tree with strips so short that all workers have as many, if there are the chunks."""
+        """This tree in so many strips that all workers have as many, if there are the chunks."""
         rounds = ceil(self.chunks / (self.geometry.strip_chunks * workers))
-        return replace(self, most=max(1, ceil(self.chunks / max(1, rounds * workers))))
+        return replace(self, least_strips=min(rounds * workers, self.chunks))
 
     @property
-    def strip_chunks(self) -> int:
-        """Chunks of a strip at most."""
-        return self.most or self.geometry.strip_chunks
+    def strip_count(self) -> int:
+        """Strips that the document is read in."""
+        return max(self.least_strips, ceil(self.chunks / self.geometry.strip_chunks))
 
     def strips(self, chunks: Sequence[int]) -> Iterator[Sequence[int]]:
         """Those of ``chunks`` (ascending) that are read in one pass, pass by pass.
@@ -91,7 +91,7 @@ class ContextTree:
         All strips of a document are as long as each other, give or take a chunk. The last has one
         more rather than one less, since a document's last chunk is shorter than others.
         """
-        count = ceil(self.chunks / self.strip_chunks)
+        count = self.strip_count
         for _, strip in groupby(chunks, lambda chunk: ((chunk + 1) * count - 1) // self.chunks):
             yield from _runs(list(strip))
 

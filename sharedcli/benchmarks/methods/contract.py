@@ -161,7 +161,8 @@ def indexing_bytes(bench: Bench, context: int) -> int:
     """Estimated transient bytes of indexing: a pass of the compressor in every thread."""
     geometry, indexer = bench.model.geometry(bench.settings), bench.model.indexer
     workers = worker_count(parallel=bench.model.merges)
-    chunks = ContextTree(context, geometry).shared_among(workers).strip_chunks
+    tree = ContextTree(context, geometry).shared_among(workers)
+    chunks = -(-tree.chunks // tree.strip_count)
     strip = geometry.strip_lead + chunks * geometry.chunk_tokens
     at_once = min(max(1, BATCH_TOKENS // strip) * strip, context)
     if indexer.merged is None:
