@@ -3,7 +3,7 @@
 Notable choices:
 - It is a plain BERT run by ``transformers``: mean of the token states, normalised (Reimers and
   Gurevych, arXiv 1908.10084). The sentence-transformers library would add nothing here.
-- Texts are batched by length, so that hardly any computation goes into padding; the batch holds a
+- Texts of like lengths are read together, one behind the other without padding; a batch holds a
   bounded number of tokens, so memory is flat for any number of texts.
 - Vectors are float16: half the bytes, and the ranking is the same.
 
@@ -12,7 +12,6 @@ Shapes: E = 384, the vector size; W = ``WINDOWS``, the windows of a passage.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +20,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
-from torch import Tensor
 
 from sharedcli.errors import CorruptionError
 from sharedcli.model.devices import guard_memory, resolve_device, resolve_dtype
@@ -30,12 +28,11 @@ from sharedcli.model.folders import read_manifest, verify_folder
 from sharedcli.model.lean_import import import_transformers
 from sharedcli.model.quiet import quiet_transformers
 from sharedcli.retrieve.encoder_files import fetch_encoder, ignore_step
-from sharedcli.retrieve.fused_bert import FusedBert, is_fusable
+from sharedcli.retrieve.packed_bert import PackedBert
 from sharedcli.retrieve.passages import WINDOWS, cut_windows
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
-    from transformers import BertModel
 
 VECTOR_SIZE = 384
 """Numbers in one vector, E."""
@@ -44,9 +41,6 @@ MAX_TOKENS = 256
 """Word pieces that are read of a text; the model was made for no more."""
 
 _BATCH_TOKENS = 1024
-_BATCH_TEXTS = 64
-_LENGTH_STEP = 8
-_ROW_STEP = 4
 _BLOCK_TEXTS = 2048  # tokenised at a time
 
 Progress = Callable[[int, int], None]
@@ -57,19 +51,16 @@ class SentenceEncoder:
     """A loaded encoder.
 
     Args:
-        model: the BERT, without pooler.
+        model: the BERT.
         tokenizer: truncation to ``MAX_TOKENS`` is switched on here.
-        device: where it computes.
     """
 
     passage_size = WINDOWS * VECTOR_SIZE
     """Numbers in the vectors of a passage's windows."""
 
-    def __init__(self, model: BertModel, tokenizer: Tokenizer, device: torch.device) -> None:
+    def __init__(self, model: PackedBert, tokenizer: Tokenizer) -> None:
         self._model = model
-        self._fused = FusedBert(model) if is_fusable(model) else None
         self._tokenizer = tokenizer
-        self._device = device
         tokenizer.no_padding()
         tokenizer.enable_truncation(MAX_TOKENS)
 
@@ -112,30 +103,11 @@ class SentenceEncoder:
             vectors[list(rows), list(columns)] = self.encode(windows, on_progress)
         return vectors.reshape(len(texts), self.passage_size)
 
-    @torch.inference_mode()
     def _pooled(self, ids: list[list[int]]) -> NDArray[np.float16]:
-        """Mean of the last states over each text's own tokens, normalised: [B, T] to [B, E]."""
-        shape = _shape(len(ids), max(len(i) for i in ids))
-        tokens = torch.zeros(shape, dtype=torch.long)
-        mask = torch.zeros(shape, dtype=torch.bool)
-        mask[:, 0] = True  # rows that only fill the batch see something too
-        for row, text in enumerate(ids):
-            tokens[row, : len(text)] = torch.tensor(text)
-            mask[row, : len(text)] = True
-        tokens, mask = tokens.to(self._device), mask.to(self._device)
-        states = self._states(tokens, mask).float()
-        weights = mask.unsqueeze(-1).float()
-        mean = (states * weights).sum(1) / weights.sum(1)
-        unit = torch.nn.functional.normalize(mean, dim=-1)
-        vectors: NDArray[np.float16] = unit[: len(ids)].to("cpu", torch.float16).numpy()
+        """Mean of the last states over each text's own tokens, normalised: B texts to [B, E]."""
+        unit = torch.nn.functional.normalize(self._model(ids), dim=-1)
+        vectors: NDArray[np.float16] = unit.to("cpu", torch.float16).numpy()
         return vectors
-
-    def _states(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """Last states [B, T, E]."""
-        if self._fused is not None:
-            return self._fused(tokens, None if mask.all() else mask)
-        found: Tensor = self._model(input_ids=tokens, attention_mask=mask).last_hidden_state
-        return found
 
 
 def load_encoder(
@@ -198,29 +170,18 @@ def read_encoder(folder: Path, *, device: str = "auto", dtype: str = "auto") -> 
                 "folder and give the command again"
             )
         model = model.eval().requires_grad_(False).to(place, number)
-    return SentenceEncoder(model, Tokenizer.from_file(str(folder / "tokenizer.json")), place)
-
-
-def _shape(texts: int, longest: int) -> tuple[int, int]:
-    """Rows and columns of a batch.
-
-    Few different ones: for each shape of a product a kernel is made, and half a megabyte kept.
-    """
-    columns = _LENGTH_STEP * math.ceil(longest / _LENGTH_STEP)
-    rows = _ROW_STEP * math.ceil(texts / _ROW_STEP)
-    return min(rows, max(texts, _rows(columns))), columns
-
-
-def _rows(columns: int) -> int:
-    """Texts of a full batch."""
-    return min(_BATCH_TEXTS, max(1, _BATCH_TOKENS // columns))
+    return SentenceEncoder(PackedBert(model), Tokenizer.from_file(str(folder / "tokenizer.json")))
 
 
 def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Group texts of similar length, longest first: all batches but the last are full."""
-    ordered = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
-    while ordered:
-        _, columns = _shape(1, lengths[ordered[0]])
-        full = _rows(columns)
-        yield ordered[:full]
-        ordered = ordered[full:]
+    """Group texts of similar length, longest first."""
+    batch: list[int] = []
+    tokens = 0
+    for text in sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True):
+        if batch and tokens + lengths[text] > _BATCH_TOKENS:
+            yield batch
+            batch, tokens = [], 0
+        batch.append(text)
+        tokens += lengths[text]
+    if batch:
+        yield batch

@@ -44,7 +44,7 @@ class Node:
 class ContextTree:
     """All nodes of a document of ``tokens`` tokens under one geometry.
 
-    It is read in ``least_strips`` passes, or in more, if that takes the geometry's ``strip_chunks``.
+    It is read in ``least_strips`` passes, or as many as the geometry's ``strip_chunks`` need.
     """
 
     tokens: int

@@ -91,6 +91,7 @@ def test_batches_hold_each_text_once_and_a_bounded_number_of_tokens() -> None:
     lengths = [(7 * i) % 256 + 2 for i in range(500)]
     batches = list(_batches(lengths))
     assert sorted(i for batch in batches for i in batch) == list(range(500))
-    for batch in batches:
-        assert len(batch) * max(lengths[i] for i in batch) <= 4096
-        assert len(batch) <= 64
+    tokens = [sum(lengths[i] for i in batch) for batch in batches]
+    assert max(tokens) <= 1024
+    assert min(tokens[:-1]) > 1024 - 256  # full, but for the last
+    assert list(_batches([])) == []
