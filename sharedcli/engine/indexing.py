@@ -26,7 +26,7 @@ from sharedcli.engine.filters import Filters, find
 from sharedcli.engine.following import follow
 from sharedcli.engine.peak import peak_bytes
 from sharedcli.engine.remembered import Rates, remember_rates
-from sharedcli.engine.syncing import Comparison, new_title
+from sharedcli.engine.syncing import Comparison, keeps_imported, new_title
 from sharedcli.errors import (
     DocumentError,
     NoStoreError,
@@ -155,12 +155,17 @@ class Indexer:
         if known and verdict.kind in ("unchanged", "touched", "renamed"):
             self._failures.well(found)
         if known and verdict.kind in ("unchanged", "touched"):
-            if (known.file_size, known.mtime_ns) != (found.size, mtime_ns) and mtime_ns:
+            if not known.path:  # it was imported, and here is its file
+                known = self._renamed(known, found, mtime_ns).record or known
+            elif (known.file_size, known.mtime_ns) != (found.size, mtime_ns) and mtime_ns:
                 self._touched[known.id] = (found.size, mtime_ns)
             yield IndexEvent("unchanged", found.source, record=known)
             return
         if known and verdict.kind == "renamed":
             yield self._renamed(known, found, mtime_ns)
+            return
+        if verdict.kind == "imported":
+            yield self._failed(found, keeps_imported(found.source))
             return
         yield IndexEvent("reading", found.source)
         slow = found.size >= _SLOW_BYTES and not self._failures.has(found)

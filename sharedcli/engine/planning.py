@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from sharedcli.engine.events import COUNTED, Estimate, IndexCounts, IndexEvent, OnProgress
 from sharedcli.engine.filters import Filters, find
 from sharedcli.engine.remembered import Rates, recall, recall_rates
-from sharedcli.engine.syncing import Comparison, missing
+from sharedcli.engine.syncing import Comparison, keeps_imported, missing
 from sharedcli.errors import DocumentError
 from sharedcli.ingest.discover import FoundFile
 from sharedcli.ingest.presence import lies_in
@@ -98,6 +98,8 @@ class Planner:
         elif verdict.kind == "renamed" and verdict.record:
             was = verdict.record.source
             yield IndexEvent("renamed", found.source, record=verdict.record, previous=was)
+        elif verdict.kind == "imported":
+            yield IndexEvent("failed", found.source, reason=keeps_imported(found.source))
         else:
             yield IndexEvent("reading", found.source)
             try:

@@ -28,7 +28,7 @@ from sharedcli.store.identity import TreeIdentity
 from sharedcli.store.records import DocumentRecord
 from sharedcli.store.store import Store
 
-Kind = Literal["unchanged", "touched", "renamed", "changed", "new"]
+Kind = Literal["unchanged", "touched", "renamed", "changed", "new", "imported"]
 
 _CLOCK_STEP_NS = 50_000_000
 _COARSE_CLOCK_STEP_NS = 2_000_000_000
@@ -38,7 +38,8 @@ _COARSE_CLOCK_STEP_NS = 2_000_000_000
 class Verdict:
     """What became of a file; ``record`` is the document that is it, or that it replaces.
 
-    The record of a changed file may go by another spelling of its path.
+    The record of a changed file may go by another spelling of its path. "imported": the document of
+    that name was never read from this file, and what it was read from may be nowhere else.
     """
 
     kind: Kind
@@ -86,7 +87,10 @@ class Comparison:
             return Verdict("touched" if known.source == found.source else "renamed", known)
         if (moved := self._moved(found, sha256)) is not None:
             return Verdict("renamed", moved)
-        return Verdict("changed", known) if known else Verdict("new")
+        if known is None:
+            return Verdict("new")
+        changed = known.path or known.document_sha256 == sha256
+        return Verdict("changed" if changed else "imported", known)
 
     def _spelled_otherwise(self, found: FoundFile) -> DocumentRecord | None:
         """The document of the same file under a path that is written differently."""
@@ -144,6 +148,14 @@ class Comparison:
             ):
                 return record
         return None
+
+
+def keeps_imported(source: str) -> str:
+    """Why the file ``source`` does not take an imported document's place."""
+    return (
+        f"{source}: the library holds another document of that name, which was imported; give "
+        "--force to put this one in its place, or index it by another name"
+    )
 
 
 def new_title(record: DocumentRecord, source: str) -> str:

@@ -392,3 +392,30 @@ def test_a_damaged_adapter_is_no_files_failure(
         with pytest.raises(UnreadableError, match="adapter"):
             run_index(engine, tmp_path / "a.txt", tmp_path / "b.txt")
         assert not list(engine.store().failures())
+
+
+def test_a_file_does_not_take_an_imported_documents_place(
+    engine: Engine, files: dict[str, Path], tmp_path: Path
+) -> None:
+    run_index(engine, files["c"])
+    store = engine.store(create=True)
+    (record,) = engine.documents()
+    store.export(record.id, tmp_path / "c.tree")
+    store.remove([record.id])
+    taken_in = store.import_file(tmp_path / "c.tree")
+
+    same = run_index(engine, files["c"])  # the same text: the document has found its file
+    assert not same.get("failed")
+    assert [one.path for one in engine.documents()] == [record.path]
+
+    store.remove([record.id])
+    taken_in = store.import_file(tmp_path / "c.tree")
+    files["c"].write_text(TIDE * 2, "utf-8")
+    for events in (list(engine.plan([str(files["c"])])), list(engine.index([str(files["c"])]))):
+        (failed,) = [event for event in events if event.kind == "failed"]
+        assert "imported; give --force" in failed.reason
+        assert [one.id for one in engine.documents()] == [taken_in.id]
+    run_index(engine, files["c"], force=True)
+    assert [one.path for one in engine.documents()] == [record.path]
+    assert engine.documents()[0].document_sha256 != record.document_sha256
+    assert not list(store.failures())
