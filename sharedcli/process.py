@@ -44,6 +44,19 @@ def set_up() -> None:
     _keep_freed_memory()
 
 
+def return_freed_memory() -> None:
+    """Give back what is kept free, which grows as its pieces come to lie apart; takes 0.03 s.
+
+    Nothing happens in a process that was not set up so.
+    """
+    if _kept:
+        _kept[0].malloc_trim(0)
+
+
+_kept: list[ctypes.CDLL] = []
+"""The C library, where it keeps freed memory."""
+
+
 def _keep_freed_memory() -> None:
     """Let glibc grow its heaps in large steps and give no tensor's memory back at once.
 
@@ -56,3 +69,4 @@ def _keep_freed_memory() -> None:
     if hasattr(library, "gnu_get_libc_version"):  # elsewhere the numbers mean other things
         library.mallopt(_MMAP_THRESHOLD, _BLOCK)
         library.mallopt(_TOP_PAD, _AHEAD)
+        _kept[:] = [library]

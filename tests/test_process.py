@@ -22,6 +22,7 @@ from sharedcli.process import set_up
 def thresholds(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in [name for name in os.environ if name.startswith("MALLOC_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setattr(process, "_kept", [])
     before = gc.get_threshold()
     yield
     gc.set_threshold(*before)
@@ -41,6 +42,16 @@ def test_glibc_is_told_to_keep_memory_and_others_nothing(monkeypatch: pytest.Mon
     assert calls(monkeypatch) == []
     monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "1000000")  # somebody knows better
     assert calls(monkeypatch, gnu_get_libc_version=None) == []
+
+
+def test_what_is_kept_free_is_given_back_when_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    process.return_freed_memory()  # a library that was imported changes nothing
+    trimmed: list[int] = []
+    calls(monkeypatch, gnu_get_libc_version=None, malloc_trim=trimmed.append)
+    process.return_freed_memory()
+    assert trimmed == [0]
 
 
 def test_a_strangers_modules_in_the_current_folder_are_not_run(tmp_path: Path) -> None:

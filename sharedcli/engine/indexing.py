@@ -5,46 +5,37 @@
 A file that cannot be read is told and passed over; an interrupted run leaves every finished
 document in the store, and the same command goes on from there. The model is loaded when the first
 file needs it: a run that finds nothing new loads none, because who makes the trees is remembered
-(``engine/remembered.py``). What became of each file is ``engine/syncing.py``, of those that
-are gone ``engine/following.py``. Short files are prepared ahead (``engine/ahead.py``).
+(``engine/remembered.py``). What became of each file is ``engine/syncing.py``, of those that are
+gone ``engine/following.py``; trees are made by ``engine/tree_maker.py``. Short files are prepared
+ahead (``engine/ahead.py``).
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass, replace
+from contextlib import closing, suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from sharedcli.engine.ahead import ReadAhead
-from sharedcli.engine.cutting import cut
 from sharedcli.engine.events import COUNTED, IndexCounts, IndexEvent, OnProgress
 from sharedcli.engine.failures import Failures
 from sharedcli.engine.filters import Filters, find
 from sharedcli.engine.following import follow
-from sharedcli.engine.peak import peak_bytes
-from sharedcli.engine.remembered import Rates, remember_rates
-from sharedcli.engine.syncing import Comparison, keeps_imported, new_title
-from sharedcli.errors import (
-    DocumentError,
-    NoStoreError,
-    NoTextError,
-    SharedCLIError,
-    UnreadableError,
-)
+from sharedcli.engine.syncing import Comparison, Verdict, keeps_imported, new_title
+from sharedcli.engine.tree_maker import TreeMaker
+from sharedcli.errors import DocumentError, NoStoreError, NoTextError, UnreadableError
 from sharedcli.ingest.discover import STDIN, FoundFile
 from sharedcli.ingest.document import Document
-from sharedcli.store.identity import RECOMPUTE, TreeIdentity
+from sharedcli.store.identity import TreeIdentity
 from sharedcli.store.records import DocumentRecord
 from sharedcli.store.store import Store
-from sharedcli.tree.context_tree import ContextTree
 
 if TYPE_CHECKING:
     from sharedcli.engine.compressing import Computing
     from sharedcli.engine.loading import LoadedModel
-    from sharedcli.engine.threads import WorkerThreads
     from sharedcli.retrieve.embedding import SentenceEncoder
     from sharedcli.settings import Settings
 
@@ -54,24 +45,11 @@ _SMALL_BYTES = 1_000_000  # files that are read ahead together
 _WINDOW = 32  # files among which these are looked for
 
 
-@dataclass
-class _Work:
-    """What went into the documents of a run, without loading models: for later estimates."""
-
-    seconds: float = 0.0
-    characters: int = 0
-    longest: int = 0
-
-
 class Indexer:
     """Indexes files into one store.
 
     Args:
-        store: open for writing.
-        settings: geometry, slot format.
-        model: called when the first file needs the model.
-        encoder: called when the first file needs the sentence encoder; None if there is none.
-        identity: who makes the trees; may be remembered before the model is loaded.
+        store, settings, model, encoder, identity: see ``TreeMaker``.
         on_progress: told pages read and passages encoded.
         preload: loads the models, may be called in another thread; None if that may take long or
             ask for something.
@@ -90,20 +68,15 @@ class Indexer:
     ) -> None:
         self._store = store
         self._preload = preload
-        self._settings = settings
-        self._model = model
-        self._encoder = encoder
-        self._identity = identity
         self._on_progress = on_progress or (lambda _stage, _done, _total: None)
+        self._trees = TreeMaker(
+            store, settings, model, encoder, identity, on_progress=self._on_progress
+        )
         self._failures = Failures(store)
         self._counts = IndexCounts()
-        self._work = _Work()
         self._touched: dict[str, tuple[int, int]] = {}
         self._known: list[str] = []
         self._seen_ahead: set[str] = set()
-        self._assumed: TreeIdentity | None = None
-        self._open = ExitStack()
-        self._pool: WorkerThreads | None = None
 
     def run(
         self,
@@ -117,9 +90,9 @@ class Indexer:
 
         Raises whatever concerns the whole run: a locked store, a missing model, a full disk.
         """
-        comparison = Comparison(self._store, self._known_identity, force=force)
+        comparison = Comparison(self._store, self._trees.known_identity, force=force)
         ahead: ReadAhead[Computing]
-        with ExitStack() as self._open, ReadAhead(lambda work: work.close()) as ahead:
+        with self._trees, ReadAhead(lambda work: work.close()) as ahead:
             files = find(paths, filters)
             yield IndexEvent("found", total=len(files))
             for number, found in enumerate(files, 1):
@@ -131,7 +104,7 @@ class Indexer:
         for event in follow(self._store, paths, files, self._known, prune=prune):
             self._count(event)
             yield event
-        self._remember_rates()
+        self._trees.remember_rates()
         yield IndexEvent("done", counts=self._counts)
 
     def _file(
@@ -149,23 +122,11 @@ class Indexer:
                 yield IndexEvent("skipped", found.source, reason=found.problem)
             return
         verdict = comparison.of(found)
-        known, mtime_ns = verdict.record, comparison.trusted_mtime_ns(found)
-        if known:
+        file = replace(found, mtime_ns=comparison.trusted_mtime_ns(found))
+        if verdict.record:
             self._known.append(found.source)
-        if known and verdict.kind in ("unchanged", "touched", "renamed"):
-            self._failures.well(found)
-        if known and verdict.kind in ("unchanged", "touched"):
-            if not known.path:  # it was imported, and here is its file
-                known = self._renamed(known, found, mtime_ns).record or known
-            elif (known.file_size, known.mtime_ns) != (found.size, mtime_ns) and mtime_ns:
-                self._touched[known.id] = (found.size, mtime_ns)
-            yield IndexEvent("unchanged", found.source, record=known)
-            return
-        if known and verdict.kind == "renamed":
-            yield self._renamed(known, found, mtime_ns)
-            return
-        if verdict.kind == "imported":
-            yield self._failed(found, keeps_imported(found.source))
+        if (settled := self._settled(verdict, found, file.mtime_ns)) is not None:
+            yield settled
             return
         yield IndexEvent("reading", found.source)
         slow = found.size >= _SLOW_BYTES and not self._failures.has(found)
@@ -177,43 +138,37 @@ class Indexer:
         except DocumentError as error:
             yield self._failed(found, str(error))
             return
+        known = verdict.record
         if known and known.source != found.source:  # or the tree would stay under the other path
             with suppress(NoStoreError):  # another run has replaced it by now
                 self._renamed(known, found, 0)
         yield IndexEvent("loading", found.source)
         waited = time.monotonic()
-        self._model(), self._encoder()  # what is wrong with these concerns no file
+        self._trees.load()
         started += time.monotonic() - waited
         try:
-            work = self._prepared(read) if isinstance(read, Document) else read
+            work = self._trees.prepared(read) if isinstance(read, Document) else read
         except NoTextError as error:
             yield self._failed(found, str(error))
             return
         self._look_ahead(ahead, comparison, following)
-        file = replace(found, mtime_ns=mtime_ns)
         yield from self._index(work, file, known, started)
 
-    def _prepared(self, document: Document) -> Computing:
-        """A document that was cut; if it is short, threads without work have begun with it."""
-        from sharedcli.engine.compressing import Computing
-
-        model, slot_format = self._model(), self._settings.slot_format
-        work = cut(document, model.base.tokenizer)
-        tree = ContextTree(len(work.token_ids), model.geometry(self._settings))
-        if not tree.tokens:
-            raise NoTextError(f"{document.source}: there is no text in it")
-        computing = Computing(
-            work,
-            tree,
-            threads=self._threads(),
-            # without slots nothing is compressed, and no layers need to be laid out
-            compressor=model.opener if slot_format == RECOMPUTE else model.indexer,
-            encoder=self._encoder(),
-            slot_format=slot_format,
-        )
-        if computing.is_short:
-            computing.begin()
-        return computing
+    def _settled(self, verdict: Verdict, found: FoundFile, mtime_ns: int) -> IndexEvent | None:
+        """What became of a file that need not be indexed; None if it must be."""
+        known = verdict.record
+        if known is None or verdict.kind == "changed":
+            return None
+        if verdict.kind == "imported":
+            return self._failed(found, keeps_imported(found.source))
+        self._failures.well(found)
+        if verdict.kind == "renamed":
+            return self._renamed(known, found, mtime_ns)
+        if not known.path:  # it was imported, and here is its file
+            known = self._renamed(known, found, mtime_ns).record
+        elif (known.file_size, known.mtime_ns) != (found.size, mtime_ns) and mtime_ns:
+            self._touched[known.id] = (found.size, mtime_ns)
+        return IndexEvent("unchanged", found.source, record=known)
 
     def _look_ahead(
         self, ahead: ReadAhead[Computing], comparison: Comparison, following: Sequence[FoundFile]
@@ -221,13 +176,13 @@ class Indexer:
         """Begin with the next file, and with more while they are small and threads have no work."""
         for one in following:
             files, size = ahead.begun
-            if files and (files >= self._threads().count or size + one.size > _SMALL_BYTES):
+            if files and (files >= self._trees.threads().count or size + one.size > _SMALL_BYTES):
                 return
             if one.source in self._seen_ahead or one.problem is not None or one.source == STDIN:
                 continue
             self._seen_ahead.add(one.source)
             if comparison.of(one).kind in ("new", "changed"):  # asked again when its turn comes
-                ahead.begin(one.path, one.size, self._prepared)
+                ahead.begin(one.path, one.size, self._trees.prepared)
 
     def _renamed(self, known: DocumentRecord, found: FoundFile, mtime_ns: int) -> IndexEvent:
         source = found.source
@@ -240,58 +195,20 @@ class Indexer:
         )
         return IndexEvent("renamed", source, record=record, previous=known.source)
 
-    def _known_identity(self) -> TreeIdentity:
-        if self._assumed is None:
-            self._assumed = self._identity()
-        return self._assumed
-
-    def _real_identity(self) -> TreeIdentity:
-        """Who makes the trees, after the model was loaded."""
-        identity = self._identity()
-        if self._assumed is not None and self._assumed.digest != identity.digest:
-            self._assumed = None
-            raise SharedCLIError(
-                "the files of the model or adapter changed while documents were compared with "
-                "the store; run the same command again"
-            )
-        return identity
-
-    def _remember_rates(self) -> None:
-        counts, work = self._counts, self._work
-        if counts.tokens and work.seconds > 0:
-            rates = Rates(
-                counts.tokens / work.seconds,
-                counts.stored_bytes / counts.tokens,
-                work.characters / counts.tokens,
-                peak_bytes() or 0,
-                work.longest,
-            )
-            remember_rates(self._settings, self._identity(), rates)
-
     def _index(
         self, work: Computing, found: FoundFile, known: DocumentRecord | None, started: float
     ) -> Iterator[IndexEvent]:
-        document, tokens = work.cut.document, work.tree.tokens
-        identity = self._real_identity()
-        loaded = time.monotonic()
-        writer = self._store.writer(
-            document,
-            identity,
-            file_size=found.size,
-            mtime_ns=found.mtime_ns,
-            path=found.place,
-        )
+        document, record = work.cut.document, None
         try:
-            with closing(work), writer:
-                for done in work.write(writer, partial(self._on_progress, "passages")):
-                    yield IndexEvent("compressing", document.source, done, tokens)
-                record = writer.commit()
+            with closing(self._trees.write(work, found)) as steps:
+                for done in steps:
+                    if isinstance(done, DocumentRecord):
+                        record = done
+                    else:
+                        yield IndexEvent("compressing", document.source, done, work.tree.tokens)
         except UnreadableError as error:
             yield self._failed(found, str(error))
             return
-        self._work.seconds += time.monotonic() - loaded
-        self._work.characters += len(document.text)
-        self._work.longest = max(self._work.longest, tokens)
         yield IndexEvent(
             "indexed",
             document.source,
@@ -300,15 +217,6 @@ class Indexer:
             warnings=document.warnings,
             seconds=time.monotonic() - started,
         )
-
-    def _threads(self) -> WorkerThreads:
-        if self._pool is None:
-            from sharedcli.engine.threads import WorkerThreads
-
-            model = self._model()
-            on_cpu = model.base.device.type == "cpu"
-            self._pool = self._open.enter_context(WorkerThreads(on_cpu and model.merges))
-        return self._pool
 
     def _failed(self, found: FoundFile, reason: str) -> IndexEvent:
         self._failures.note(found, reason)

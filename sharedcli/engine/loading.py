@@ -15,7 +15,8 @@ from importlib.resources import as_file, files
 from typing import TYPE_CHECKING
 
 from sharedcli.errors import UsageError
-from sharedcli.model.adapter import Adapter, AdapterConfig, load_adapter
+from sharedcli.model.adapter import Adapter, load_adapter
+from sharedcli.model.adapter_config import AdapterConfig
 from sharedcli.model.base import Base, load_base
 from sharedcli.model.compressor import Compressor
 from sharedcli.model.devices import guard_memory

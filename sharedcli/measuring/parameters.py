@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sharedcli.model.adapter import Adapter, base_sizes
+from sharedcli.model.adapter import Adapter
+from sharedcli.model.adapter_config import base_sizes
 
 
 @dataclass(frozen=True)

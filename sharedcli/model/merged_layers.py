@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from sharedcli.model.adapter import base_sizes
+from sharedcli.model.adapter_config import base_sizes
 from sharedcli.model.lora import PROJECTIONS, FullRank, LowRank
 from sharedcli.model.weight_formats import Matrix, Updated, WeightFormat, holds, pack
 

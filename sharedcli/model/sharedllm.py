@@ -23,7 +23,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from sharedcli.errors import UsageError
-from sharedcli.model.adapter import Adapter, AdapterConfig, base_sizes
+from sharedcli.model.adapter import Adapter
+from sharedcli.model.adapter_config import AdapterConfig, base_sizes
 from sharedcli.model.attention import attach, detach
 from sharedcli.model.compressed import CompressedKV
 from sharedcli.model.cross import CrossHooks

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from safetensors.torch import save
@@ -67,8 +67,12 @@ class Segment:
     size: int = 0
 
     def add(self, chunk: int, tensors: Mapping[str, Encoded]) -> None:
-        """Append a chunk's tensors."""
-        self.chunks[chunk] = dict(tensors)
+        """Append a chunk's tensors.
+
+        Copies of this thread's: what is kept amid the large temporary tensors of the thread that
+        made it would keep the allocator from putting the next ones in their place.
+        """
+        self.chunks[chunk] = {name: _copied(encoded) for name, encoded in tensors.items()}
         self.size += sum(_size(encoded) for encoded in tensors.values())
 
     @property
@@ -178,6 +182,11 @@ def _seal(
 
 def _blob_name(chunk: int, name: str) -> str:
     return f"{chunk:08d}.{name}"
+
+
+def _copied(encoded: Encoded) -> Encoded:
+    scales = None if encoded.scales is None else encoded.scales.clone()
+    return replace(encoded, codes=encoded.codes.clone(), scales=scales)
 
 
 def _size(encoded: Encoded) -> int:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 
-from sharedcli.model.adapter import Adapter, AdapterConfig, load_adapter
+from sharedcli.model.adapter import Adapter, load_adapter
+from sharedcli.model.adapter_config import AdapterConfig
 from sharedcli.model.base import Base
 from sharedcli.training.adapter_plan import AdapterPlan
 from sharedcli.training.recipe import Recipe

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from sharedcli.errors import UsageError
-from sharedcli.model.adapter import base_sizes
+from sharedcli.model.adapter_config import base_sizes
 from sharedcli.model.sharedllm import SharedLLM
 from sharedcli.training.samples import TextSampler
 

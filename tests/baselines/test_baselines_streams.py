@@ -11,7 +11,8 @@ import torch
 from sharedcli.baselines import streams
 from sharedcli.baselines.streams import CachedStream, SinkStream, continuation_loss
 from sharedcli.errors import UsageError
-from sharedcli.model.adapter import Adapter, AdapterConfig
+from sharedcli.model.adapter import Adapter
+from sharedcli.model.adapter_config import AdapterConfig
 from sharedcli.model.sharedllm import SharedLLM
 
 

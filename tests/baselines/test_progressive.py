@@ -10,7 +10,8 @@ import torch
 
 from sharedcli.baselines.progressive import SINKS, ProgressiveStream, slots_of
 from sharedcli.baselines.streams import CachedStream
-from sharedcli.model.adapter import Adapter, AdapterConfig
+from sharedcli.model.adapter import Adapter
+from sharedcli.model.adapter_config import AdapterConfig
 from sharedcli.model.sharedllm import SharedLLM
 
 

@@ -56,7 +56,8 @@ def adapter_folder(
     def get(steps: int = 1, noise: float = 0.05, **config: Any) -> str:
         import torch
 
-        from sharedcli.model.adapter import Adapter, AdapterConfig
+        from sharedcli.model.adapter import Adapter
+        from sharedcli.model.adapter_config import AdapterConfig
 
         fields = {"injected_layers": 2, "compressor_rank": 2, "decoder_rank": 2, **config}
         described = AdapterConfig(steps=steps, **fields)

@@ -13,7 +13,7 @@ import pytest
 import torch
 from engine_samples import BELL, LAMP, TIDE, run_index
 
-from sharedcli.engine import compressing
+from sharedcli.engine import compressing, tree_maker
 from sharedcli.engine.engine import Engine
 from sharedcli.engine.opening import stored_tree
 from sharedcli.errors import CorruptionError, SharedCLIError, UnreadableError
@@ -419,3 +419,17 @@ def test_a_file_does_not_take_an_imported_documents_place(
     assert [one.path for one in engine.documents()] == [record.path]
     assert engine.documents()[0].document_sha256 != record.document_sha256
     assert not list(store.failures())
+
+
+def test_freed_memory_goes_back_while_a_long_document_is_indexed(
+    engine: Engine, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    returned: list[None] = []
+    monkeypatch.setattr(tree_maker, "return_freed_memory", lambda: returned.append(None))
+    run_index(engine, files["a"])
+    assert not returned
+    monkeypatch.setattr(compressing, "BATCH_TOKENS", 128)
+    monkeypatch.setattr(tree_maker, "_RETURN_TOKENS", 256)
+    (event,) = run_index(engine, files["a"], force=True)["indexed"]
+    assert event.record.tokens > 256
+    assert len(returned) == 1 + event.record.tokens // 256

@@ -11,7 +11,8 @@ import pytest
 
 from sharedcli.engine.loading import LoadedModel
 from sharedcli.evaluation.methods.contract import Workbench
-from sharedcli.model.adapter import Adapter, AdapterConfig
+from sharedcli.model.adapter import Adapter
+from sharedcli.model.adapter_config import AdapterConfig
 from sharedcli.model.sharedllm import SharedLLM
 from sharedcli.settings import Settings
 from sharedcli.tree.geometry import TreeGeometry

@@ -11,7 +11,8 @@ import torch
 
 from sharedcli.measuring import ceiling, memory, run_info
 from sharedcli.measuring.parameters import Parameters
-from sharedcli.model.adapter import Adapter, AdapterConfig
+from sharedcli.model.adapter import Adapter
+from sharedcli.model.adapter_config import AdapterConfig
 
 CPU = torch.device("cpu")
 

@@ -10,7 +10,8 @@ import torch
 import transformers
 from torch import Tensor
 
-from sharedcli.model.adapter import Adapter, AdapterConfig
+from sharedcli.model.adapter import Adapter
+from sharedcli.model.adapter_config import AdapterConfig
 from sharedcli.model.compressed import CompressedKV
 from sharedcli.model.compressor import Compressor
 from sharedcli.model.sharedllm import SharedLLM

@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 from shared_samples import GEOMETRY, attached, compress, ids, small_base, use
 
 from sharedcli.errors import ModelMismatchError, UnreadableError, UsageError
-from sharedcli.model.adapter import Adapter, AdapterConfig, load_adapter
+from sharedcli.model.adapter import Adapter, load_adapter
+from sharedcli.model.adapter_config import AdapterConfig
 from sharedcli.model.sharedllm import SharedLLM
 from sharedcli.tree.geometry import TreeGeometry
 

@@ -22,7 +22,8 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from sharedcli.errors import UsageError
-from sharedcli.model.adapter import Adapter, AdapterConfig
+from sharedcli.model.adapter import Adapter
+from sharedcli.model.adapter_config import AdapterConfig
 from sharedcli.model.compressed import CompressedKV
 from sharedcli.model.compressor import Compressor
 from sharedcli.model.node_slots import assemble

@@ -12,7 +12,8 @@ from shared_samples import attached, ids, small_base
 from torch import Tensor
 
 from sharedcli.errors import UsageError
-from sharedcli.model.adapter import Adapter, AdapterConfig
+from sharedcli.model.adapter import Adapter
+from sharedcli.model.adapter_config import AdapterConfig
 from sharedcli.model.merged import MergedLayers
 from sharedcli.model.sharedllm import SharedLLM
 from sharedcli.training.shortcut import fit_shortcut

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from sharedcli.model.adapter import Adapter, AdapterConfig
+from sharedcli.model.adapter import Adapter
+from sharedcli.model.adapter_config import AdapterConfig
 from sharedcli.model.compressor import Compressor
 from sharedcli.model.sharedllm import SharedLLM
 from sharedcli.training import fused as fused_module

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy, kl_div
 
-from sharedcli.model.adapter import Adapter, AdapterConfig
+from sharedcli.model.adapter import Adapter
+from sharedcli.model.adapter_config import AdapterConfig
 from sharedcli.model.compressor import Compressor
 from sharedcli.model.sharedllm import SharedLLM
 from sharedcli.training import objective

@@ -22,7 +22,8 @@ from sharedcli.benchmarks.work import Work
 from sharedcli.engine.compressing import BATCH_TOKENS
 from sharedcli.engine.threads import worker_count
 from sharedcli.measuring.parameters import Parameters
-from sharedcli.model.adapter import Adapter, AdapterConfig
+from sharedcli.model.adapter import Adapter
+from sharedcli.model.adapter_config import AdapterConfig
 from sharedcli.model.compressor_layer import ROWS
 from sharedcli.model.decoder import Decoder
 from sharedcli.model.injected import InjectedKV
