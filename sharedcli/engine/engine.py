@@ -163,13 +163,19 @@ class Engine:
             on_progress: told the pages read and the passages encoded inside of one file.
         """
         from sharedcli.engine.indexing import Indexer
+        from sharedcli.engine.tree_maker import TreeMaker
 
+        store = self.store(create=True)
         indexer = Indexer(
-            self.store(create=True),
-            self.settings,
-            self.model,
-            self._passage_encoder,
-            self.identity,
+            store,
+            TreeMaker(
+                store,
+                self.settings,
+                self.model,
+                self._passage_encoder,
+                self.identity,
+                on_progress=on_progress,
+            ),
             on_progress=on_progress,
             # what is remembered was loaded here before: nothing has to be fetched
             preload=self._load if recall(self.settings) is not None else None,

@@ -29,16 +29,11 @@ from sharedcli.engine.tree_maker import TreeMaker
 from sharedcli.errors import DocumentError, NoStoreError, NoTextError, UnreadableError
 from sharedcli.ingest.discover import STDIN, FoundFile
 from sharedcli.ingest.document import Document
-from sharedcli.store.identity import TreeIdentity
 from sharedcli.store.records import DocumentRecord
 from sharedcli.store.store import Store
 
 if TYPE_CHECKING:
     from sharedcli.engine.compressing import Computing
-    from sharedcli.engine.loading import LoadedModel
-    from sharedcli.retrieve.embedding import SentenceEncoder
-    from sharedcli.settings import Settings
-
 
 _SLOW_BYTES = 1_000_000  # a file of which the models are loaded while it is read
 _SMALL_BYTES = 1_000_000  # files that are read ahead together
@@ -49,8 +44,9 @@ class Indexer:
     """Indexes files into one store.
 
     Args:
-        store, settings, model, encoder, identity: see ``TreeMaker``.
-        on_progress: told pages read and passages encoded.
+        store: open for writing.
+        trees: makes them in that store.
+        on_progress: told pages read.
         preload: loads the models, may be called in another thread; None if that may take long or
             ask for something.
     """
@@ -58,10 +54,7 @@ class Indexer:
     def __init__(
         self,
         store: Store,
-        settings: Settings,
-        model: Callable[[], LoadedModel],
-        encoder: Callable[[], SentenceEncoder | None],
-        identity: Callable[[], TreeIdentity],
+        trees: TreeMaker,
         *,
         on_progress: OnProgress | None = None,
         preload: Callable[[], object] | None = None,
@@ -69,9 +62,7 @@ class Indexer:
         self._store = store
         self._preload = preload
         self._on_progress = on_progress or (lambda _stage, _done, _total: None)
-        self._trees = TreeMaker(
-            store, settings, model, encoder, identity, on_progress=self._on_progress
-        )
+        self._trees = trees
         self._failures = Failures(store)
         self._counts = IndexCounts()
         self._touched: dict[str, tuple[int, int]] = {}

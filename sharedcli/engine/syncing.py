@@ -85,12 +85,11 @@ class Comparison:
             return Verdict("changed", known) if known else Verdict("new")
         if known and ours and known.document_sha256 == sha256:
             return Verdict("touched" if known.source == found.source else "renamed", known)
+        if known and not known.path and known.document_sha256 != sha256:
+            return Verdict("imported", known)  # whatever else this file may have been before
         if (moved := self._moved(found, sha256)) is not None:
             return Verdict("renamed", moved)
-        if known is None:
-            return Verdict("new")
-        changed = known.path or known.document_sha256 == sha256
-        return Verdict("changed" if changed else "imported", known)
+        return Verdict("changed", known) if known else Verdict("new")
 
     def _spelled_otherwise(self, found: FoundFile) -> DocumentRecord | None:
         """The document of the same file under a path that is written differently."""

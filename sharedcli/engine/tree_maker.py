@@ -46,7 +46,7 @@ class TreeMaker:
         model: called when the first file needs the model.
         encoder: called when the first file needs the sentence encoder; None if there is none.
         identity: who makes the trees; may be remembered before the model is loaded.
-        on_progress: told passages encoded.
+        on_progress: told passages encoded; None for nobody.
     """
 
     def __init__(
@@ -57,14 +57,14 @@ class TreeMaker:
         encoder: Callable[[], SentenceEncoder | None],
         identity: Callable[[], TreeIdentity],
         *,
-        on_progress: OnProgress,
+        on_progress: OnProgress | None = None,
     ) -> None:
         self._store = store
         self._settings = settings
         self._model = model
         self._encoder = encoder
         self._identity = identity
-        self._on_progress = on_progress
+        self._on_progress = on_progress or (lambda _stage, _done, _total: None)
         self._assumed: TreeIdentity | None = None
         self._open = ExitStack()
         self._pool: WorkerThreads | None = None

@@ -92,6 +92,7 @@ class _Group:
     @classmethod
     def of(cls, lengths: Tensor, first: int, device: torch.device) -> _Group:
         """Texts of ``lengths`` [B], the first of which begins at token ``first``."""
+        # few shapes here, too; but one or two texts may be long ones
         missing = -len(lengths) % _TEXT_STEP if len(lengths) > 2 else 0
         sizes = torch.cat((lengths, lengths.new_zeros(missing)))
         column = torch.arange(_LENGTH_STEP * math.ceil(int(lengths.max()) / _LENGTH_STEP))
@@ -114,8 +115,8 @@ def _alike(lengths: Tensor) -> Iterator[tuple[int, int, int]]:
     begin = token = next_token = 0
     known = lengths.tolist()
     for text, length in enumerate(known):
-        longest = max(known[begin:text], default=length)
-        if abs(longest - length) > max(_LENGTH_STEP, longest // _LENGTH_STEP):
+        shortest, longest = min(group := known[begin : text + 1]), max(group)
+        if longest - shortest > max(_LENGTH_STEP, longest // _LENGTH_STEP):
             yield begin, text, token
             begin, token = text, next_token
         next_token += length

@@ -415,6 +415,12 @@ def test_a_file_does_not_take_an_imported_documents_place(
         (failed,) = [event for event in events if event.kind == "failed"]
         assert "imported; give --force" in failed.reason
         assert [one.id for one in engine.documents()] == [taken_in.id]
+    files["b"].write_text(TIDE * 2, "utf-8")
+    run_index(engine, files["b"])
+    files["b"].rename(files["c"])  # a file that was known by another name takes its place no more
+    assert run_index(engine, files["c"])["failed"]
+    assert taken_in.id in [one.id for one in engine.documents()]
+    store.remove([one.id for one in engine.documents() if one.id != taken_in.id])
     run_index(engine, files["c"], force=True)
     assert [one.path for one in engine.documents()] == [record.path]
     assert engine.documents()[0].document_sha256 != record.document_sha256

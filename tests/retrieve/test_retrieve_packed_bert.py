@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sharedcli.retrieve.packed_bert import PackedBert, _alike, _rows
@@ -61,6 +61,7 @@ def test_neighbours_change_nothing() -> None:
     assert torch.allclose(model(texts)[3], model(other)[3], rtol=0, atol=1e-12)
 
 
+@example([8, 16, 24])  # each like the one before, but not alike
 @given(st.lists(st.integers(1, 256), min_size=1, max_size=60))
 def test_groups_hold_each_text_once_and_like_lengths(lengths: list[int]) -> None:
     groups = list(_alike(torch.tensor(lengths)))
